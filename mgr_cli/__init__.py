@@ -1,0 +1,59 @@
+"""Music genre recognition, as a library; `mgr` is its command line.
+
+The names below are imported when they are first used, so that ``import mgr_cli`` costs
+nothing:
+
+>>> import mgr_cli
+>>> predictor = mgr_cli.Predictor.load(mgr_cli.default_entry())  # doctest: +SKIP
+>>> predictor.from_file(path).genre  # doctest: +SKIP
+'disco'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mgr_cli.audio import load as load_audio
+    from mgr_cli.config import FeatureSpec, Recipe, SegmentSpec
+    from mgr_cli.data.dataset import load as load_dataset
+    from mgr_cli.errors import MgrError
+    from mgr_cli.evaluation import evaluate
+    from mgr_cli.features.mel import log_mel
+    from mgr_cli.prediction import Prediction, Predictor
+    from mgr_cli.preparation import prepare
+    from mgr_cli.training import publish, train
+    from mgr_cli.zoo.entries import default_entry
+
+__all__ = [
+    "FeatureSpec", "MgrError", "Prediction", "Predictor", "Recipe", "SegmentSpec",
+    "default_entry", "evaluate", "load_audio", "load_dataset", "log_mel", "prepare", "publish",
+    "train",
+]  # fmt: skip
+
+_HOMES = {
+    "FeatureSpec": "mgr_cli.config:FeatureSpec",
+    "MgrError": "mgr_cli.errors:MgrError",
+    "Prediction": "mgr_cli.prediction:Prediction",
+    "Predictor": "mgr_cli.prediction:Predictor",
+    "Recipe": "mgr_cli.config:Recipe",
+    "SegmentSpec": "mgr_cli.config:SegmentSpec",
+    "default_entry": "mgr_cli.zoo.entries:default_entry",
+    "evaluate": "mgr_cli.evaluation:evaluate",
+    "load_audio": "mgr_cli.audio:load",
+    "load_dataset": "mgr_cli.data.dataset:load",
+    "log_mel": "mgr_cli.features.mel:log_mel",
+    "prepare": "mgr_cli.preparation:prepare",
+    "publish": "mgr_cli.training:publish",
+    "train": "mgr_cli.training:train",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mgr_cli' has no attribute {name!r}")
+    module, attribute = _HOMES[name].split(":")
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,87 @@
+"""Where the program speaks: data on stdout, everything else on stderr, one line an error."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+SOME_FAILED = 1
+WRONG_COMMAND = 2
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def error(message: str) -> None:
+    """Print one line on stderr, whatever is in the message."""
+    line = " ".join(message.split())
+    line = line.encode("utf-8", "backslashreplace").decode()  # names that are not UTF-8
+    err.print("error:", style="bold red", end=" ")
+    err.print(line, markup=False)
+
+
+def note(message: str) -> None:
+    """Print one line of information on stderr."""
+    err.print(message, style="dim", markup=False)
+
+
+def fail(message: str) -> NoReturn:
+    """Print an error and end the program: the command was wrong."""
+    error(message)
+    raise typer.Exit(WRONG_COMMAND)
+
+
+@contextmanager
+def progress(description: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar on stderr while the block runs, none where that is not a terminal.
+
+    Yields
+    ------
+    callable
+        To be called as ``(done, total, what)``.
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[what]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(description, total=None, what="")
+
+        def report(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, what=what)
+
+        yield report
+
+
+def silence_native_code() -> None:
+    """Send what C libraries print on stderr to nowhere; Python's own stderr stays.
+
+    libmpg123 comments on damaged files there, beside the one line that we print.
+    """
+    try:
+        kept = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        return  # no stderr at all: nothing to silence
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = os.fdopen(kept, "w", encoding="utf-8", errors="backslashreplace", buffering=1)

@@ -1,0 +1,59 @@
+"""Options that several commands share, and what completes their values."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mgr_cli.models.registry import ARCHITECTURES
+
+Device = Literal["auto", "cpu", "cuda"]
+PREPARED = Path("prepared")
+
+
+def complete_architecture(incomplete: str) -> list[tuple[str, str]]:
+    """Offer the architectures that begin like this."""
+    return [
+        (row.name, row.summary) for row in ARCHITECTURES.values() if row.name.startswith(incomplete)
+    ]
+
+
+def complete_entry(incomplete: str) -> list[str]:
+    """Offer the entries of the zoo that begin like this."""
+    from mgr_cli.zoo import entries
+
+    return [name for name in entries.folders(entries.places()) if name.startswith(incomplete)]
+
+
+DeviceOption = Annotated[
+    Device, typer.Option("--device", help="Where nets run; auto takes a GPU if there is one.")
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", envvar="MGR_MODEL", autocompletion=complete_entry,
+        metavar="ENTRY", help="Entry of the zoo, by name or folder.",
+    ),
+]  # fmt: skip
+ZooOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--zoo", envvar="MGR_ZOO", metavar="FOLDER",
+        help="Folder of your entries [default: ./zoo if it exists, else your data folder].",
+    ),
+]  # fmt: skip
+PreparedOption = Annotated[
+    Path,
+    typer.Option(
+        "--prepared", envvar="MGR_PREPARED", metavar="FOLDER",
+        help="Folder of the prepared datasets.",
+    ),
+]  # fmt: skip
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data", "-d", metavar="DATASET",
+        help="Prepared dataset, by name or folder [default: the newest].",
+    ),
+]  # fmt: skip
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]

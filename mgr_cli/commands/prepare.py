@@ -1,0 +1,75 @@
+"""`mgr prepare`: any dataset to features, splits, and a report of what was wrong."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mgr_cli.commands import console, options
+from mgr_cli.config import SEED
+
+SHOWN_BAD = 10
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the dataset lies.")],
+    layout: Annotated[
+        str | None,
+        typer.Option("--layout", help="images or folder [default: what it looks like]."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the dataset [default: the folder's].")
+    ] = None,
+    prepared: options.PreparedOption = options.PREPARED,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; -1 is one a core.")] = -1,
+    seed: options.SeedOption = SEED,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 if any track cannot be used.")
+    ] = False,
+) -> None:
+    """Make a dataset ready for training.
+
+    Layouts: `images` (grey log-mel pictures and a tracks.csv) and `folder` (one folder a
+    genre, audio files in it). A run that was stopped goes on where it was.
+    """
+    from mgr_cli import preparation
+
+    with console.progress("preparing") as progress:
+        done = preparation.prepare(
+            folder, target=prepared, name=name, layout=layout, seed=seed,
+            n_jobs=jobs, progress=progress,
+        )  # fmt: skip
+    dataset = done.dataset
+    _show(done)
+    if done.n_reused:
+        console.note(f"{done.n_reused} tracks were prepared already")
+    for path, reason in done.bad[:SHOWN_BAD]:
+        console.error(reason if path in reason else f"{path}: {reason}")
+    if len(done.bad) > SHOWN_BAD:
+        console.error(f"and {len(done.bad) - SHOWN_BAD} more, see {dataset.root}/tracks.csv")
+    console.note(f"train on it with `mgr train --data {dataset.name}`")
+    if strict and done.bad:
+        raise typer.Exit(console.SOME_FAILED)
+
+
+def _show(done: "preparation.Preparation") -> None:  # type: ignore[name-defined]  # noqa: F821
+    from rich.table import Table
+
+    from mgr_cli.config import SPLITS
+    from mgr_cli.data.store import OK
+
+    dataset = done.dataset
+    tracks = dataset.tracks
+    usable = tracks[tracks.status == OK]
+    table = Table(title=f"{dataset.name} ({dataset.layout}) → {dataset.root}", title_justify="left")
+    table.add_column("genre")
+    for column in (*SPLITS, "left out", "bad"):
+        table.add_column(column, justify="right")
+    for genre in dataset.genres:
+        counts = [int(((usable.genre == genre) & (usable.split == s)).sum()) for s in (*SPLITS, "")]
+        bad = int(((tracks.genre == genre) & (tracks.status != OK)).sum())
+        table.add_row(genre, *map(str, [*counts, bad]))
+    table.add_section()
+    totals = [int((usable.split == split).sum()) for split in (*SPLITS, "")]
+    table.add_row("all", *map(str, [*totals, len(done.bad)]), style="bold")
+    console.out.print(table)

@@ -1,0 +1,244 @@
+"""Every default of the project, written once.
+
+Three frozen dataclasses travel with a trained entry and say how its input is made
+(`FeatureSpec`), how a track is cut (`SegmentSpec`) and how it was trained (`Recipe`).
+They check their own values, because a card may come from a stranger: a value that
+would make the program allocate without bound is refused here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import floor, isfinite
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+
+VoteRule = Literal["mean", "majority", "product"]
+VOTE_RULES: tuple[VoteRule, ...] = get_args(VoteRule)
+VOTE: VoteRule = "mean"
+
+Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+Scale = Literal["decibel", "minmax"]
+Monitor = Literal["valid_loss", "valid_accuracy"]
+
+SEED = 0
+SPLIT_RATIOS = (0.8, 0.1, 0.1)  # train, valid, test, where a dataset has no split of its own
+N_BOOTSTRAP = 1_000  # resamplings of the tracks behind a 95 % interval
+PREDICT_BATCH = 64  # segments that go through a net at a time
+
+# Limits on what a stranger's file may ask for.
+MIN_SECONDS = 0.1  # a shorter track has nothing to hear
+MAX_SECONDS = 24 * 3600.0  # a longer one is refused
+MAX_CHANNELS = 64
+MAX_CARD_BYTES = 4 * 2**20
+MAX_WEIGHTS_BYTES = 4 * 2**30
+MAX_CLASSES = 1_000
+SAMPLE_RATES = (1_000, 768_000)  # Hz, lowest and highest that are believed
+
+Progress = Callable[[int, int, str], None]
+"""Called as ``progress(done, total, what)`` by everything that takes more than a second."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """Report progress to nobody."""
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}, outside {low} to {high}")
+
+
+# What pydantic reads where one of these stands on a card: no unknown key, no guessed type.
+_ON_CARDS = {"extra": "forbid", "strict": True}
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """How a waveform becomes log-mel frames; every choice has a name here.
+
+    Attributes
+    ----------
+    sample_rate : int
+        In Hz; audio is brought to it.
+    n_fft : int
+        Length of the Hann window and of the transform, in samples.
+    hop_length : int
+        From one STFT frame to the next, in samples.
+    n_mels : int
+        Mel bands.
+    fmin, fmax : float
+        Lowest and highest frequency of the bands, in Hz; `fmax` None is half the rate.
+    top_db : float
+        Dynamic range: what is further below the loudest value of the track is lifted
+        to this floor, in dB.
+    scale : {"decibel", "minmax"}
+        ``decibel``: dB below the track's loudest value, in [-top_db, 0]. ``minmax``: the
+        same stretched to the track's own lowest and highest value, in [0, 1].
+    decimation : float
+        Keep one STFT frame in so many: column j is STFT frame
+        ``floor((j + 0.5) · decimation)``, as a picture of fixed width keeps them.
+        Levels still refer to all frames. 1 keeps every frame.
+    """
+
+    sample_rate: int = 22_050
+    n_fft: int = 2_048
+    hop_length: int = 512
+    n_mels: int = 128
+    fmin: float = 0.0
+    fmax: float | None = None
+    top_db: float = 80.0
+    scale: Scale = "decibel"
+    decimation: float = 1.0
+    __pydantic_config__: ClassVar[dict[str, Any]] = _ON_CARDS
+
+    def __post_init__(self) -> None:
+        _within("sample_rate", self.sample_rate, *SAMPLE_RATES)
+        _within("n_fft", self.n_fft, 16, 65_536)
+        _within("hop_length", self.hop_length, 1, 65_536)
+        _within("n_mels", self.n_mels, 1, 1_024)
+        _within("fmin", self.fmin, 0.0, self.highest)
+        _within("fmax", self.highest, self.fmin, self.sample_rate / 2)
+        _within("top_db", self.top_db, 1.0, 300.0)
+        _within("decimation", self.decimation, 1.0, 1_024.0)
+
+    @property
+    def highest(self) -> float:
+        """Upper edge of the highest band, in Hz."""
+        return self.sample_rate / 2 if self.fmax is None else self.fmax
+
+    @property
+    def frame_rate(self) -> float:
+        """Columns a second."""
+        return self.sample_rate / (self.hop_length * self.decimation)
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many columns a waveform of so many samples has."""
+        # The largest j with floor((j + 0.5) * decimation) < n, for n STFT frames, plus one.
+        n_stft = 1 + n_samples // self.hop_length
+        n = floor(n_stft / self.decimation + 0.5)
+        while n > 0 and floor((n - 0.5) * self.decimation) >= n_stft:
+            n -= 1
+        return n
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of each mel band over the frames of the training split."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    __pydantic_config__: ClassVar[dict[str, Any]] = _ON_CARDS
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or not all(map(isfinite, self.mean)):
+            raise ValueError("normalisation needs one finite mean and one std for each band")
+        if not all(0 < value < float("inf") for value in self.std):
+            raise ValueError("normalisation needs positive standard deviations")
+
+    def apply(self, levels: np.ndarray) -> np.ndarray:
+        """Subtract the mean and divide by the standard deviation, band by band.
+
+        Parameters
+        ----------
+        levels : np.ndarray [shape=(..., n_mels, n_frames)]
+            Not changed.
+        """
+        mean = np.asarray(self.mean, np.float32)[:, None]
+        std = np.asarray(self.std, np.float32)[:, None]
+        normalised: np.ndarray = (levels - mean) / std
+        return normalised
+
+
+@dataclass(frozen=True)
+class SegmentSpec:
+    """How a track's frames are cut into segments.
+
+    Attributes
+    ----------
+    seconds : float
+        Length of a segment.
+    hop_seconds : float
+        From the start of one segment to the start of the next.
+    """
+
+    seconds: float = 3.0
+    hop_seconds: float = 3.0
+    __pydantic_config__: ClassVar[dict[str, Any]] = _ON_CARDS
+
+    def __post_init__(self) -> None:
+        _within("seconds", self.seconds, 0.05, 600.0)
+        _within("hop_seconds", self.hop_seconds, 0.05, 600.0)
+
+    def length(self, spec: FeatureSpec) -> int:
+        """Return the length of a segment in frames."""
+        return max(1, round(self.seconds * spec.frame_rate))
+
+    def hop(self, spec: FeatureSpec) -> int:
+        """Return the distance of two segments in frames."""
+        return max(1, round(self.hop_seconds * spec.frame_rate))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a net is trained; every architecture has its own defaults in the registry.
+
+    Attributes
+    ----------
+    epochs : int
+        At the most; an epoch draws as many random segments from a track as fit into it.
+    batch_size : int
+        Segments a step.
+    learning_rate, weight_decay : float
+        Of Adam with decoupled decay; norms and biases are not decayed.
+    schedule : {"constant", "cosine", "onecycle", "plateau"}
+        What the learning rate does over the epochs; ``plateau`` halves it when the
+        monitored figure has not improved for `patience` // 3 epochs.
+    patience : int
+        Epochs without improvement of the monitored figure before training stops.
+    monitor : {"valid_loss", "valid_accuracy"}
+        Figure on the validation split (both of whole tracks, by mean probability) that
+        picks the epoch whose weights are kept.
+    label_smoothing : float
+        In [0, 1).
+    mixup : float
+        Alpha of the Beta distribution that mixes two segments; 0 is off.
+    frequency_mask, time_mask : float
+        Widest SpecAugment mask as a share of the bands, and of the segment's frames.
+    ema : float
+        Decay of the running average of the weights that is validated and kept, a step;
+        0 is off.
+    """
+
+    epochs: int = 60
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    schedule: Literal["constant", "cosine", "onecycle", "plateau"] = "cosine"
+    patience: int = 15
+    monitor: Monitor = "valid_loss"
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    frequency_mask: float = 0.0
+    time_mask: float = 0.0
+    ema: float = 0.0
+    __pydantic_config__: ClassVar[dict[str, Any]] = _ON_CARDS
+
+    def __post_init__(self) -> None:
+        _within("epochs", self.epochs, 1, 100_000)
+        _within("batch_size", self.batch_size, 1, 65_536)
+        _within("learning_rate", self.learning_rate, 1e-9, 10.0)
+        _within("weight_decay", self.weight_decay, 0.0, 10.0)
+        _within("patience", self.patience, 1, 100_000)
+        _within("label_smoothing", self.label_smoothing, 0.0, 0.99)
+        _within("mixup", self.mixup, 0.0, 10.0)
+        _within("frequency_mask", self.frequency_mask, 0.0, 1.0)
+        _within("time_mask", self.time_mask, 0.0, 1.0)
+        _within("ema", self.ema, 0.0, 0.99999)
+
+
+# The front end of an audio dataset unless told otherwise: GTZAN's pictures (387.5 columns
+# of the 1,293 frames of 30 s), so that what is trained on pictures is tried on audio.
+FEATURES = FeatureSpec(scale="minmax", decimation=1293 / 387.5)
+SEGMENTS = SegmentSpec()

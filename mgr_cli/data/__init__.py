@@ -1,0 +1,1 @@
+"""From somebody's folder to a prepared dataset on disk."""

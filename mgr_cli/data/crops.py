@@ -1,0 +1,117 @@
+"""Segments of many tracks as torch wants them: a dataset of crops, and who picks them.
+
+An item is named by (track number, first frame). The sampler owns the randomness, the
+dataset has none, so a run is determined by its seed and epoch alone.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from mgr_cli import segments
+from mgr_cli.config import Normalisation
+from mgr_cli.data.store import ShardReader
+
+Crop = tuple[int, int]
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class CropDataset(Dataset[Batch]):
+    """Normalised segments by (track number, first frame).
+
+    Parameters
+    ----------
+    reader : ShardReader
+        Of the features.
+    normalisation : Normalisation
+        Applied to each segment.
+    labels : dict
+        From track number to class.
+    length : int
+        Of a segment, in frames; shorter tracks are repeated.
+    """
+
+    def __init__(
+        self,
+        reader: ShardReader,
+        normalisation: Normalisation,
+        labels: dict[int, int],
+        *,
+        length: int,
+    ) -> None:
+        self._reader = reader
+        self._normalisation = normalisation
+        self._labels = labels
+        self._length = length
+
+    def __getitems__(self, crops: Sequence[Crop]) -> Batch:
+        """Fetch a batch: segments (batch, n_mels, length), classes, track numbers."""
+        levels = np.stack([self._crop(number, start) for number, start in crops])
+        numbers = [number for number, _ in crops]
+        return (
+            torch.from_numpy(self._normalisation.apply(levels)),
+            torch.tensor([self._labels[number] for number in numbers]),
+            torch.tensor(numbers),
+        )
+
+    def _crop(self, number: int, start: int) -> np.ndarray:
+        frames = self._reader.frames(number, start, start + self._length)
+        return segments.repeated(frames, length=self._length)
+
+
+class RandomCrops(Sampler[Crop]):
+    """As many random crops of each track as fit into it, in random order.
+
+    Parameters
+    ----------
+    n_frames : dict
+        From track number to its length.
+    length : int
+        Of a segment, in frames.
+    seed : int
+        With the epoch it determines the crops.
+    """
+
+    def __init__(self, n_frames: dict[int, int], *, length: int, seed: int) -> None:
+        self._n_frames = n_frames
+        self._length = length
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose crops come next; Lightning calls this."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return sum(max(1, n // self._length) for n in self._n_frames.values())
+
+    def __iter__(self) -> Iterator[Crop]:
+        rng = np.random.default_rng([self._seed, self._epoch])
+        crops = [
+            (number, int(start))
+            for number, n in self._n_frames.items()
+            for start in rng.integers(
+                0, max(0, n - self._length) + 1, size=max(1, n // self._length)
+            )
+        ]
+        return iter([crops[place] for place in rng.permutation(len(crops))])
+
+
+def fixed_crops(n_frames: dict[int, int], *, length: int, hop: int) -> list[Crop]:
+    """List the segments that prediction cuts, of every track.
+
+    Parameters
+    ----------
+    n_frames : dict
+        From track number to its length.
+    length, hop : int
+        Of a segment, and from one to the next, in frames.
+    """
+    return [
+        (number, start)
+        for number, n in n_frames.items()
+        for start in segments.starts(n, length=length, hop=hop)
+    ]

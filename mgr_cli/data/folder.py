@@ -1,0 +1,58 @@
+"""Datasets that are one folder a genre, with audio files in it, nested or not."""
+
+from pathlib import Path
+
+from mgr_cli import audio
+from mgr_cli.config import FEATURES, FeatureSpec
+from mgr_cli.data.sources import RawTrack, ReadTrack, Scan
+from mgr_cli.errors import DatasetError
+from mgr_cli.features import mel
+from mgr_cli.files import find
+
+
+def fits(root: Path) -> bool:
+    """Tell whether a folder has folders with audio in them."""
+    return any(find(folder, audio.SUFFIXES) for folder in _genres(root))
+
+
+def scan(root: Path, *, spec: FeatureSpec | None = None) -> Scan:
+    """List the audio files of a folder's folders; the genre is the folder's name.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the genres.
+    spec : FeatureSpec, optional
+        Front end; the project's default without it.
+
+    Raises
+    ------
+    DatasetError
+        If there is no audio in any folder.
+    """
+    tracks = []
+    for folder in _genres(root):
+        for path in find(folder, audio.SUFFIXES):
+            relative = path.relative_to(root).as_posix()
+            tracks.append(RawTrack(track_id=relative, path=relative, genre=folder.name))
+    if not tracks:
+        raise DatasetError(f"{root}: no audio in it; expected one folder a genre with audio files")
+    return Scan(tuple(sorted(tracks, key=lambda track: track.track_id)), spec or FEATURES)
+
+
+def read(path: Path, spec: FeatureSpec) -> ReadTrack:
+    """Decode a file and compute its log-mel spectrogram.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be used.
+    """
+    with audio.open_stream(path, sample_rate=spec.sample_rate) as stream:
+        levels = mel.from_blocks(stream, spec)
+        info = stream.info
+    return ReadTrack(levels, stream.seconds, info.sample_rate, info.codec, info.decoder)
+
+
+def _genres(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")

@@ -1,0 +1,141 @@
+"""Evaluation: an entry's predictions on a split, held against the truth."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mgr_cli import metrics
+from mgr_cli.config import SEED, Progress, Split, silent
+from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.errors import DatasetError
+from mgr_cli.prediction import Prediction, Predictor
+from mgr_cli.zoo.card import Assessment, load_card, save_card
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One track of the split and what was said of it."""
+
+    track_id: str
+    path: str
+    truth: str
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of a split.
+
+    Attributes
+    ----------
+    genres : tuple of str
+        In class order.
+    assessment : Assessment
+        Scores with their intervals, at track and segment level.
+    track_counts, segment_counts : np.ndarray [shape=(n_classes, n_classes)]
+        Confusion counts, rows are the truth.
+    tracks : tuple of Judged
+        Each track of the split.
+    """
+
+    genres: tuple[str, ...]
+    assessment: Assessment
+    track_counts: np.ndarray
+    segment_counts: np.ndarray
+    tracks: tuple[Judged, ...]
+
+
+def evaluate(
+    predictor: Predictor,
+    dataset: PreparedDataset,
+    *,
+    split: Split = "test",
+    seed: int = SEED,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Judge every usable track of a split.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The entry; its vote pools the segments.
+    dataset : PreparedDataset
+        With the genres and the front end of the entry.
+    split : {"test", "valid", "train"}
+        Which tracks.
+    seed : int
+        Of the bootstrap.
+    progress : callable
+        Called after each track.
+
+    Returns
+    -------
+    Evaluation
+        Scores, confusions and each track's prediction.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset has other genres or another front end than the entry, or the split
+        is empty.
+    """
+    card = predictor.card
+    if set(dataset.genres) != set(card.classes):
+        odd = sorted(set(dataset.genres) ^ set(card.classes))[0]
+        raise DatasetError(f"{dataset.name} and {card.name} differ in their genres, in {odd!r}")
+    if dataset.spec != card.features:
+        raise DatasetError(
+            f"{dataset.name} was prepared with another front end than that of {card.name}"
+        )
+    reader = dataset.reader()
+    numbers = dataset.numbers(split)
+    judged = []
+    for done, number in enumerate(numbers, start=1):
+        row = dataset.tracks.iloc[number]
+        prediction = predictor.from_features(reader.frames(int(number)))
+        judged.append(Judged(row.track_id, row.path, row.genre, prediction))
+        progress(done, len(numbers), "tracks")
+    by_segment = _counts(judged, card.classes, segments=True)
+    by_track = _counts(judged, card.classes, segments=False)
+    return Evaluation(
+        genres=card.classes,
+        assessment=Assessment(
+            n_tracks=len(judged),
+            n_segments=int(by_segment.sum()),
+            vote=judged[0].prediction.vote,
+            track=metrics.bootstrap(by_track, rng=np.random.default_rng(seed)),
+            segment=metrics.bootstrap(by_segment, rng=np.random.default_rng(seed)),
+        ),
+        track_counts=by_track.sum(axis=0),
+        segment_counts=by_segment.sum(axis=0),
+        tracks=tuple(judged),
+    )
+
+
+def record(folder: Path, split: Split, assessment: Assessment) -> None:
+    """Write the scores on a split to the card of an entry.
+
+    Raises
+    ------
+    ZooError
+        If the entry has no readable card.
+    """
+    card = load_card(folder)
+    figures = {**card.figures, split: assessment}
+    save_card(folder, card.model_copy(update={"figures": figures}))
+
+
+def _counts(judged: list[Judged], classes: tuple[str, ...], *, segments: bool) -> np.ndarray:
+    """Count confusions track by track, (n_tracks, n_classes, n_classes)."""
+    counts = []
+    for track in judged:
+        prediction = track.prediction
+        said = (
+            prediction.segment_probs.argmax(axis=1)
+            if segments
+            else np.array([classes.index(prediction.genre)])
+        )
+        truth = np.full(len(said), classes.index(track.truth))
+        counts.append(metrics.confusion(truth, said, n_classes=len(classes)))
+    return np.stack(counts)

@@ -1,0 +1,1 @@
+"""The nets: a static table of them, and one family a file."""

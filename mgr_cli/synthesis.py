@@ -1,0 +1,273 @@
+"""A small synthesiser.
+
+An instrument is a function ``(frequency, seconds, rng) → waveform``: frequency in Hz;
+seconds until the key is let go, after which it may ring on; rng for its noise and phases.
+The waveform is float64, mono, at `SAMPLE_RATE`, of a peak near 1. Drums are tuned too: the
+frequency is the body's, or the lower edge of a hi-hat. A score is a list of `Note`, in beats
+counted from 0; `play` makes a waveform of it, and waveforms are mixed by adding them. Pitches
+are MIDI numbers: 69 is A4, 440 Hz, and an octave is 12.
+
+References
+----------
+Chowning, "The Synthesis of Complex Audio Spectra by Means of Frequency Modulation",
+J. Audio Eng. Soc. 21(7), 1973 (`keys`, `brass`). Moorer, "About This Reverberation
+Business", Computer Music J. 3(2), 1979 (`reverberate`). Karplus, Strong, "Digital Synthesis
+of Plucked-String and Drum Timbres", and Jaffe, Smith, "Extensions of the Karplus-Strong
+Plucked-String Algorithm", Computer Music J. 7(2), 1983 (`guitar`). Välimäki, Huovilainen,
+"Antialiasing Oscillators in Subtractive Synthesis", IEEE Signal Processing Magazine 24(2),
+2007 (`sawtooth`).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.signal import butter, fftconvolve, lfilter, sosfilt
+
+SAMPLE_RATE = 44_100  # Hz
+PEAK = 0.84  # of a finished track: mp3 may add 1.5 dB to it and not clip
+
+Instrument = Callable[[float, float, np.random.Generator], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Note:
+    """One tone of a score.
+
+    Attributes
+    ----------
+    beat : float
+        Where it starts, in beats from the start of the track.
+    pitch : float
+        MIDI number.
+    beats : float
+        How long it is held.
+    velocity : float
+        How loud it is; 1 is the instrument's own level.
+    """
+
+    beat: float
+    pitch: float
+    beats: float
+    velocity: float = 1.0
+
+
+# --- signals ----------------------------------------------------------------------------
+
+
+def frequency_of(pitch: float) -> float:
+    """Return the frequency of a MIDI pitch in Hz, in equal temperament."""
+    return float(440.0 * 2.0 ** ((pitch - 69.0) / 12.0))
+
+
+def sawtooth(frequency: np.ndarray, *, phase: float = 0.0) -> np.ndarray:
+    """Make a sawtooth whose jumps are rounded off (PolyBLEP) so that little of it aliases.
+
+    Parameters
+    ----------
+    frequency : np.ndarray [shape=(n_samples,)]
+        In Hz, at every sample.
+    phase : float
+        Where it starts, in cycles.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_samples,)]
+        In [-1, 1], rising once a cycle.
+    """
+    step = frequency / SAMPLE_RATE
+    cycle = (phase + np.cumsum(step)) % 1.0
+    after = np.clip(1.0 - cycle / step, 0.0, None)  # 1 at the jump, 0 a sample later
+    before = np.clip(1.0 - (1.0 - cycle) / step, 0.0, None)
+    return np.asarray(2.0 * cycle - 1.0 + after**2 - before**2)
+
+
+def _times(seconds: float) -> np.ndarray:
+    return np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+
+
+def _held(seconds: float, *, attack: float, release: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the times, and an envelope that rises, holds until `seconds`, and falls."""
+    t = _times(seconds + release)
+    points = (0.0, min(attack, seconds), seconds, seconds + release)
+    return t, np.interp(t, points, (0.0, 1.0, 1.0, 0.0))
+
+
+def _filtered(
+    wave: np.ndarray, edge: float | tuple[float, float], kind: Literal["low", "high", "bandpass"]
+) -> np.ndarray:
+    return np.asarray(sosfilt(butter(2, edge, kind, fs=SAMPLE_RATE, output="sos"), wave))
+
+
+# --- instruments ------------------------------------------------------------------------
+
+
+def kick(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Play a bass drum: a sine that falls from six times its frequency, and a click."""
+    t, envelope = _held(seconds, attack=0.001, release=0.02)
+    fall = 0.018  # seconds
+    cycles = frequency * (t + 5.0 * fall * (1.0 - np.exp(-t / fall)))
+    body = np.sin(2 * np.pi * cycles) * np.exp(-t / 0.12)
+    click = _filtered(rng.uniform(-1, 1, t.size), (1_500.0, 6_000.0), "bandpass")
+    return np.asarray((body + click * np.exp(-t / 0.006)) * envelope)
+
+
+def snare(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Play a snare drum: a round skin's two lowest modes, and noisy wires."""
+    t, envelope = _held(seconds, attack=0.001, release=0.02)
+    angle = 2 * np.pi * frequency * t
+    skin = (np.sin(angle) + 0.6 * np.sin(1.59 * angle)) * np.exp(-t / 0.05)
+    wires = _filtered(rng.uniform(-1, 1, t.size), (700.0, 9_000.0), "bandpass")
+    return np.asarray((0.4 * skin + 1.1 * wires * np.exp(-t / 0.09)) * envelope)
+
+
+def hihat(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Play a cymbal: noise above the frequency; short notes are closed, long ones open."""
+    t, envelope = _held(seconds, attack=0.001, release=0.02)
+    metal = _filtered(rng.uniform(-1, 1, t.size), frequency, "high")
+    return np.asarray(metal * np.exp(-3.0 * t / seconds) * envelope)
+
+
+def bass(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Play an electric bass: a sawtooth whose bright part dies away first."""
+    t, envelope = _held(seconds, attack=0.004, release=0.04)
+    wave = sawtooth(np.full(t.size, frequency), phase=rng.uniform())
+    bright = _filtered(wave, 2_600.0, "low") * np.exp(-t / 0.06)
+    dark = _filtered(wave, 420.0, "low") * np.exp(-t / 0.6)
+    return np.asarray((0.5 * bright + 0.7 * dark) * envelope)
+
+
+def guitar(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Pluck a string: noise runs round a loop, one period long, that smooths it.
+
+    After Karplus and Strong, tuned between two samples by the allpass of Jaffe and Smith.
+    Unlike theirs the noise has no mean, which would be heard as a thump.
+    """
+    t, envelope = _held(seconds, attack=0.001, release=0.05)
+    delay = SAMPLE_RATE / frequency - 0.5  # the mean of two neighbours takes the half sample
+    n_loop = int(delay - 0.1)  # leaves 0.1 to 1.1 samples to the allpass
+    allpass = (1.0 - (delay - n_loop)) / (1.0 + (delay - n_loop))
+    feedback = np.zeros(n_loop + 3)
+    feedback[:2] = 1.0, allpass
+    feedback[n_loop:] -= 0.498 * np.convolve((1.0, 1.0), (allpass, 1.0))
+    pick = rng.uniform(-1, 1, n_loop)
+    string = np.zeros(t.size)
+    string[:n_loop] = (pick - pick.mean())[: t.size]
+    return np.asarray(lfilter((1.0, allpass), feedback, string) * envelope)
+
+
+def keys(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Play an electric piano: Chowning's FM with an index that decays, and a high tine."""
+    t, envelope = _held(seconds, attack=0.002, release=0.12)
+    angle = 2 * np.pi * (frequency * t + rng.uniform())
+    tine = 0.5 * np.exp(-t / 0.05) * np.sin(14.0 * angle)
+    mellow = np.sin(angle + 1.6 * np.exp(-t / 0.4) * np.sin(angle) + tine)
+    return np.asarray(mellow * np.exp(-t / 0.9) * envelope)
+
+
+def strings(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Bow a section: four sawtooths, apart in tuning, phase and vibrato, less their top."""
+    t, envelope = _held(seconds, attack=0.07, release=0.18)
+    section = np.zeros(t.size)
+    for cents in (-7.0, -2.0, 2.0, 7.0):
+        vibrato = 9.0 * np.sin(2 * np.pi * (rng.uniform(5.0, 6.0) * t + rng.uniform()))
+        bent = frequency * 2.0 ** ((cents + vibrato) / 1_200.0)
+        section += sawtooth(bent, phase=rng.uniform())
+    return np.asarray(0.3 * _filtered(section, 5_500.0, "low") * envelope)
+
+
+def brass(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Blow a horn: Chowning's FM with an index that follows the level, so loud is bright."""
+    t, envelope = _held(seconds, attack=0.035, release=0.06)
+    swell = envelope * (0.75 + 0.25 * np.exp(-t / 0.12))
+    angle = 2 * np.pi * (frequency * t + rng.uniform())
+    return np.asarray(swell * np.sin(angle + 4.5 * swell * np.sin(angle)))
+
+
+# --- playing ----------------------------------------------------------------------------
+
+
+def play(
+    notes: Iterable[Note],
+    instrument: Instrument,
+    rng: np.random.Generator,
+    *,
+    bpm: float,
+    n_samples: int,
+    looseness: float = 0.004,
+) -> np.ndarray:
+    """Let one instrument play its notes, not quite in time and not all equally loud.
+
+    Parameters
+    ----------
+    notes : iterable of Note
+        In any order, from beat 0 on; what rings on past the end is cut off.
+    instrument : Instrument
+        Plays each of them.
+    rng : np.random.Generator
+        Draws the instrument's noise and the player's inaccuracy.
+    bpm : float
+        Beats a minute.
+    n_samples : int
+        Length of the track.
+    looseness : float
+        How far a note may be off its time, in seconds; its level is up to 15 % down.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_samples,)]
+        float64, unbounded.
+    """
+    track = np.zeros(n_samples)
+    for note in notes:
+        sound = instrument(frequency_of(note.pitch), note.beats * 60.0 / bpm, rng)
+        seconds = note.beat * 60.0 / bpm + rng.uniform(-looseness, looseness)
+        start = max(0, round(seconds * SAMPLE_RATE))
+        room = track[start : start + sound.size]
+        room += note.velocity * rng.uniform(0.85, 1.0) * sound[: room.size]
+    return track
+
+
+def reverberate(wave: np.ndarray, rng: np.random.Generator, *, seconds: float) -> np.ndarray:
+    """Return the echo of a room, without the direct sound.
+
+    After Moorer: a hall's response is near to white noise that decays exponentially.
+
+    Parameters
+    ----------
+    wave : np.ndarray [shape=(n_samples,)]
+        What sounds in the room.
+    rng : np.random.Generator
+        Draws the room.
+    seconds : float
+        Until the echo has fallen by 60 dB.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_samples,)]
+        As long as `wave`; what rings on past its end is cut off.
+    """
+    t = _times(seconds)
+    decay = rng.uniform(-1, 1, t.size) * 10.0 ** (-3.0 * t / seconds)
+    room = _filtered(decay, 6_000.0, "low")
+    return np.asarray(fftconvolve(wave, room / np.linalg.norm(room))[: wave.size])
+
+
+def master(mix: np.ndarray, *, drive: float = 0.3) -> np.ndarray:
+    """Round the peaks off as tape does, then bring the highest to `PEAK`.
+
+    Parameters
+    ----------
+    mix : np.ndarray [shape=(n_samples,)]
+        Of any level, but not silent.
+    drive : float
+        Its root mean square before tanh: 0.1 hardly rounds, 0.5 squeezes.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_samples,)]
+        float32, in [-PEAK, PEAK].
+    """
+    rounded = np.tanh(mix * (drive / np.sqrt(np.mean(mix**2))))
+    return np.asarray(rounded * (PEAK / np.abs(rounded).max()), dtype=np.float32)

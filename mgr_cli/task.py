@@ -1,0 +1,198 @@
+"""What a step and an epoch of training are: a Lightning module around a net.
+
+A step masks and mixes a batch of crops and compares the net's logits with the smoothed
+targets. After an epoch every validation track is judged as a prediction would judge it, by
+the mean probability of its segments, and the weights are kept if it is the best epoch yet.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from mgr_cli import augment, metrics
+from mgr_cli.config import Progress, Recipe
+from mgr_cli.data.crops import Batch
+from mgr_cli.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Figures of one epoch; losses are natural-log cross entropies.
+
+    `train_loss` is of augmented segments; `valid_loss` and `valid_accuracy` are of whole
+    tracks, by mean probability.
+    """
+
+    number: int
+    learning_rate: float
+    train_loss: float
+    valid_loss: float
+    valid_accuracy: float
+    seconds: float
+    is_best: bool
+
+
+class Task(L.LightningModule):
+    """What one step does, what an epoch's figures are, and which weights to keep."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        recipe: Recipe,
+        *,
+        n_classes: int,
+        on_epoch: Callable[[Epoch], None] | None,
+    ) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = (
+            AveragedModel(
+                net,
+                multi_avg_fn=get_ema_multi_avg_fn(recipe.ema),  # type: ignore[no-untyped-call]
+                use_buffers=True,
+            )
+            if recipe.ema
+            else None
+        )
+        self.history: list[Epoch] = []
+        self.best_weights: dict[str, Tensor] | None = None
+        self._recipe = recipe
+        self._n_classes = n_classes
+        self._on_epoch = on_epoch
+        self._losses: list[float] = []
+        self._judged: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._started = perf_counter()
+
+    @property
+    def validated(self) -> nn.Module:
+        """The net whose weights count: the running average if there is one."""
+        return self.net if self.average is None else self.average.module
+
+    def on_train_epoch_start(self) -> None:
+        """Start the clock."""
+        self._started = perf_counter()
+        self._losses = []
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Mask, mix, and compare with the smoothed targets."""
+        recipe = self._recipe
+        x, labels, _numbers = batch
+        targets = F.one_hot(labels, self._n_classes).to(x.dtype)
+        x = augment.mask(x, frequency=recipe.frequency_mask, time=recipe.time_mask)
+        x, targets = augment.mixup(x, targets, alpha=recipe.mixup)
+        loss = F.cross_entropy(self.net(x), targets, label_smoothing=recipe.label_smoothing)
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {self.global_step} of epoch "
+                f"{self.current_epoch + 1}; try a lower learning rate"
+            )
+        self._losses.append(value)
+        return loss
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Move the running average."""
+        if self.average is not None:
+            self.average.update_parameters(self.net)
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Judge segments; they are pooled when all are there."""
+        x, labels, numbers = batch
+        probs = self.validated(x).float().softmax(dim=1)
+        self._judged.append((probs.cpu(), labels.cpu(), numbers.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Pool the segments of each track, and keep the weights if they are the best yet."""
+        probs, labels, numbers = (
+            torch.cat(part).numpy() for part in zip(*self._judged, strict=True)
+        )
+        self._judged.clear()
+        _, first, owner = np.unique(numbers, return_index=True, return_inverse=True)
+        pooled = np.zeros((len(first), self._n_classes))
+        np.add.at(pooled, owner, probs)
+        pooled /= np.bincount(owner)[:, None]
+        truth = labels[first]
+        loss = metrics.log_loss(pooled, truth)
+        accuracy = float((pooled.argmax(axis=1) == truth).mean())
+        self.log_dict({"valid_loss": loss, "valid_accuracy": accuracy})
+        self._remember(loss, accuracy)
+
+    def _remember(self, loss: float, accuracy: float) -> None:
+        def rank(loss: float, accuracy: float) -> tuple[float, float]:
+            if self._recipe.monitor == "valid_accuracy":
+                return accuracy, -loss
+            return -loss, accuracy
+
+        best = max(
+            (rank(epoch.valid_loss, epoch.valid_accuracy) for epoch in self.history),
+            default=(-np.inf, -np.inf),
+        )
+        is_best = rank(loss, accuracy) > best
+        if is_best:
+            self.best_weights = copy.deepcopy(self.validated.state_dict())
+        epoch = Epoch(
+            number=self.current_epoch + 1,
+            learning_rate=float(self.trainer.optimizers[0].param_groups[0]["lr"]),
+            train_loss=float(np.mean(self._losses)),
+            valid_loss=loss,
+            valid_accuracy=accuracy,
+            seconds=perf_counter() - self._started,
+            is_best=is_best,
+        )
+        self.history.append(epoch)
+        if self._on_epoch is not None:
+            self._on_epoch(epoch)
+
+    def configure_optimizers(self) -> Any:
+        """Make AdamW and its schedule; norms and biases are not decayed."""
+        recipe = self._recipe
+        weights = [p for p in self.net.parameters() if p.ndim > 1]
+        others = [p for p in self.net.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": weights, "weight_decay": recipe.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=recipe.learning_rate,
+        )
+        n_steps = int(self.trainer.estimated_stepping_batches)
+        schedulers = torch.optim.lr_scheduler
+        if recipe.schedule == "constant":
+            return optimizer
+        if recipe.schedule == "plateau":
+            plateau = schedulers.ReduceLROnPlateau(
+                optimizer,
+                mode="max" if recipe.monitor == "valid_accuracy" else "min",
+                factor=0.5,
+                patience=max(1, recipe.patience // 3),
+            )
+            watched = {"scheduler": plateau, "monitor": recipe.monitor}
+            return {"optimizer": optimizer, "lr_scheduler": watched}
+        schedule: torch.optim.lr_scheduler.LRScheduler = (
+            schedulers.CosineAnnealingLR(optimizer, n_steps)
+            if recipe.schedule == "cosine"
+            else schedulers.OneCycleLR(optimizer, recipe.learning_rate, total_steps=n_steps)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Steps(Callback):
+    """Tells somebody of each step."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
+        """Count the step."""
+        total = int(trainer.num_training_batches) * int(trainer.max_epochs or 1)
+        self._progress(trainer.global_step, total, f"epoch {trainer.current_epoch + 1}")

@@ -1,0 +1,1 @@
+"""Trained entries on disk: a card, weights, and a golden sample that proves them."""

@@ -1,0 +1,156 @@
+"""The card of an entry: what it is, what it hears, and how good it is.
+
+A card is JSON, strict and versioned. It may come from a stranger, so an unknown key, a
+value of another type or a number out of its range is an error, not a warning.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mgr_cli.config import (
+    MAX_CARD_BYTES,
+    MAX_CLASSES,
+    FeatureSpec,
+    Normalisation,
+    Recipe,
+    SegmentSpec,
+    Split,
+    VoteRule,
+)
+from mgr_cli.errors import ZooError
+from mgr_cli.files import is_plain_name, write_text
+from mgr_cli.metrics import Estimate
+
+CARD = "card.json"
+Text = Annotated[str, Field(max_length=2_000)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Scores of an entry on one split.
+
+    Attributes
+    ----------
+    n_tracks, n_segments : int
+        How many were judged.
+    track, segment : dict of Estimate
+        By name of the score (`metrics.SCORES`); intervals are bootstrapped over tracks.
+    vote : str
+        Rule that pooled the segments of a track.
+    """
+
+    n_tracks: int
+    n_segments: int
+    vote: VoteRule
+    track: dict[str, Estimate]
+    segment: dict[str, Estimate]
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class WeightsFile(_Strict):
+    """A file of the entry's folder and its digest."""
+
+    file: Annotated[str, Field(max_length=200)]
+    sha256: Sha256
+
+    @model_validator(mode="after")
+    def _stays_in_its_folder(self) -> "WeightsFile":
+        if not is_plain_name(self.file):
+            raise ValueError(f"{self.file!r} is not a plain file name")
+        return self
+
+
+class TrainedOn(_Strict):
+    """The dataset of an entry: its name, its split, and how many tracks that has."""
+
+    name: Text
+    split_digest: Sha256
+    counts: dict[Split, Annotated[int, Field(ge=0)]]
+
+
+class Card(_Strict):
+    """Everything that must be known to use an entry, and to trust it.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Genres in the order of the logits.
+    temperature : float
+        Logits are divided by it before the softmax.
+    figures : dict of Assessment
+        By split, where it was measured.
+    versions : dict
+        Of the packages that trained the entry.
+    """
+
+    format_version: Literal[1] = 1
+    name: Text
+    created: Text
+    architecture: Text
+    hyperparameters: dict[str, bool | int | float | str]
+    n_parameters: Annotated[int, Field(ge=0)]
+    classes: Annotated[tuple[Text, ...], Field(min_length=2, max_length=MAX_CLASSES)]
+    features: FeatureSpec
+    normalisation: Normalisation
+    segments: SegmentSpec
+    vote: VoteRule
+    temperature: Annotated[float, Field(gt=0, le=1_000)] = 1.0
+    recipe: Recipe
+    seed: int
+    best_epoch: int
+    dataset: TrainedOn
+    figures: dict[Split, Assessment]
+    weights: WeightsFile
+    golden: WeightsFile
+    licence: Text
+    provenance: Text
+    versions: dict[str, Text]
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Card":
+        if len(self.normalisation.mean) != self.features.n_mels:
+            raise ValueError("normalisation and features differ in their number of bands")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class is listed twice")
+        return self
+
+
+def load_card(folder: Path) -> Card:
+    """Read and check the card of an entry.
+
+    Raises
+    ------
+    ZooError
+        If there is none, or something on it is not as it must be; the message names the
+        first such key.
+    """
+    path = folder / CARD
+    try:
+        if path.stat().st_size > MAX_CARD_BYTES:
+            raise ZooError(f"{path}: larger than {MAX_CARD_BYTES} bytes, no card is")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ZooError(f"{folder}: no zoo entry, it has no {CARD}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZooError(f"{path}: cannot be read ({error})") from error
+    try:
+        return Card.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the card"
+        message = first["msg"].replace("\n", " ")
+        raise ZooError(f"{path}: {place}: {message}") from error
+
+
+def save_card(folder: Path, card: Card) -> None:
+    """Write the card of an entry atomically."""
+    write_text(folder / CARD, json.dumps(card.model_dump(mode="json"), indent=1) + "\n")

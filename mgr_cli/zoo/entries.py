@@ -1,0 +1,273 @@
+"""Entries: where they lie, how one is chosen, saved, loaded and verified.
+
+An entry is a folder with `card.json`, `model.safetensors` and `golden.safetensors`. The
+golden file holds an input with the embedding and logits that the net gave for it when it
+was saved. New entries go to one place; they are looked for in several, the ones shipped
+with the package last.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from platformdirs import user_data_path
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
+
+from mgr_cli.config import MAX_WEIGHTS_BYTES
+from mgr_cli.errors import ZooError
+from mgr_cli.files import is_plain_name, sha256
+from mgr_cli.models import registry
+from mgr_cli.zoo.card import CARD, Card, WeightsFile, load_card, save_card
+
+if TYPE_CHECKING:  # torch is imported where a net is needed, not to list entries
+    from torch import nn
+
+WEIGHTS = "model.safetensors"
+GOLDEN = "golden.safetensors"
+DEFAULT = "default.txt"  # beside the entries: the name that `predict` takes unasked
+GOLDEN_BATCH = 2
+GOLDEN_TOLERANCE = 1e-4  # of logits of order 1: other CPUs and thread counts add up otherwise
+
+
+def home(zoo: Path | None = None) -> Path:
+    """Return the folder that new entries go to.
+
+    Parameters
+    ----------
+    zoo : Path, optional
+        The user's choice; without it `./zoo` if that exists, else the user's data folder.
+    """
+    if zoo is not None:
+        return zoo
+    local = Path("zoo")
+    return local if local.is_dir() else user_data_path("mgr") / "zoo"
+
+
+def places(zoo: Path | None = None) -> list[Path]:
+    """Return the folders that entries are looked for in, in order."""
+    package = Path(str(package_files("mgr_cli")))
+    shipped = [package / "_zoo", package.parent / "zoo"]  # installed from a wheel, or in place
+    return [home(zoo), *(folder for folder in shipped if folder.is_dir())]
+
+
+def folders(zoos: Sequence[Path]) -> dict[str, Path]:
+    """List entries as name → folder, sorted; an earlier zoo hides a later one's names."""
+    found: dict[str, Path] = {}
+    for zoo in zoos:
+        for card in sorted(zoo.glob(f"*/{CARD}")):
+            found.setdefault(card.parent.name, card.parent)
+    return dict(sorted(found.items()))
+
+
+def find(name: str, zoos: Sequence[Path]) -> Path:
+    """Return the folder of an entry, given its name or the path of its folder.
+
+    Raises
+    ------
+    ZooError
+        If there is none; close names are offered.
+    """
+    known = folders(zoos)
+    if name in known:
+        return known[name]
+    if (Path(name) / CARD).is_file():
+        return Path(name)
+    close = get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+    raise ZooError(f"no entry {name!r} in the zoo; {hint if known else 'it is empty'}")
+
+
+def newest(zoos: Sequence[Path]) -> Path:
+    """Return the folder of the entry that was created last; damaged ones are passed over.
+
+    Raises
+    ------
+    ZooError
+        If there is none.
+    """
+    dated = []
+    for folder in folders(zoos).values():
+        try:
+            dated.append((load_card(folder).created, folder.name, folder))
+        except ZooError:
+            continue
+    if not dated:
+        raise ZooError("the zoo is empty; train an entry with `mgr train`")
+    return max(dated)[2]
+
+
+def default_entry(zoos: Sequence[Path] | None = None) -> Path:
+    """Return the folder of the first zoo's default entry, or of the newest without one.
+
+    Parameters
+    ----------
+    zoos : sequence of Path, optional
+        Where to look; `places` by default.
+
+    Raises
+    ------
+    ZooError
+        If there is no entry at all, or the default is not there.
+    """
+    zoos = places() if zoos is None else zoos
+    for zoo in zoos:
+        if (zoo / DEFAULT).is_file():
+            return find((zoo / DEFAULT).read_text(encoding="utf-8").strip(), zoos)
+    return newest(zoos)
+
+
+def free_name(wanted: str, zoo: Path) -> str:
+    """Return a name that no entry of a zoo has: the wanted one, or with -2, -3, … behind."""
+    number = 1
+    name = wanted
+    while (zoo / name).exists():
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
+
+
+def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -> Path:
+    """Save an entry: its folder appears whole, or not at all.
+
+    Parameters
+    ----------
+    card : Card
+        Its `weights`, `golden` and `n_parameters` are filled in here.
+    net : nn.Module
+        On the CPU, in evaluation mode.
+    zoo : Path
+        Where it goes, under the card's name.
+    rng : np.random.Generator
+        Draws the golden input.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ZooError
+        If the name is taken, or is no name of a folder.
+    """
+    if not is_plain_name(card.name):
+        raise ZooError(f"{card.name!r} cannot be the name of an entry; use letters and digits")
+    target = zoo / card.name
+    if target.exists():
+        raise ZooError(f"{target} exists already; choose another --name")
+    zoo.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=zoo, prefix=f".{card.name}."))
+    try:
+        weights = {key: value.numpy() for key, value in net.state_dict().items()}
+        save_file(weights, part / WEIGHTS)
+        shape = (GOLDEN_BATCH, card.features.n_mels, card.segments.length(card.features))
+        save_file(_sample(net, rng.standard_normal(shape, np.float32)), part / GOLDEN)
+        card = card.model_copy(
+            update={
+                "n_parameters": sum(p.numel() for p in net.parameters()),
+                "weights": WeightsFile(file=WEIGHTS, sha256=sha256(part / WEIGHTS)),
+                "golden": WeightsFile(file=GOLDEN, sha256=sha256(part / GOLDEN)),
+            }
+        )
+        save_card(part, card)
+        for file in part.iterdir():  # safetensors makes private files, mkdtemp a private folder
+            shutil.copymode(part / CARD, file)
+        part.chmod(0o755)
+        part.rename(target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return target
+
+
+def load_net(folder: Path, card: Card) -> "nn.Module":
+    """Build the net of an entry and give it its weights, in evaluation mode on the CPU.
+
+    Raises
+    ------
+    ZooError
+        If the weights are missing, are not those of the card, or do not fit its
+        architecture.
+    """
+    import torch
+    from safetensors.torch import load_file as load_tensors
+
+    path = _checked(folder, card.weights)
+    with torch.device("meta"):  # shapes alone: nothing is allocated before they agree
+        net = registry.build(
+            card.architecture,
+            n_mels=card.features.n_mels,
+            n_classes=len(card.classes),
+            changes=card.hyperparameters,
+        )
+    expected = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    try:
+        with safe_open(path, framework="np") as file:
+            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        if found != expected:
+            key = sorted(found.items() ^ expected.items())[0][0]
+            raise ZooError(f"{path}: {key} does not fit the architecture {card.architecture}")
+        net.load_state_dict(load_tensors(path), assign=True)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ZooError(f"{path}: not readable as weights ({error})") from error
+    return net.eval()
+
+
+def verify(folder: Path) -> float:
+    """Check that an entry still computes what it computed when it was saved.
+
+    Returns
+    -------
+    float
+        Largest difference of an embedding or a logit from the golden ones.
+
+    Raises
+    ------
+    ZooError
+        If a digest differs, or that difference is above `GOLDEN_TOLERANCE`.
+    """
+    card = load_card(folder)
+    net = load_net(folder, card)
+    golden = load_file(_checked(folder, card.golden))
+    computed = _sample(net, golden["input"])
+    difference = max(
+        float(np.abs(computed[key] - golden[key]).max()) for key in ("embedding", "logits")
+    )
+    if not difference <= GOLDEN_TOLERANCE:
+        raise ZooError(
+            f"{folder}: differs from its golden sample by {difference:.1e}, "
+            f"more than {GOLDEN_TOLERANCE:.0e}"
+        )
+    return difference
+
+
+def _sample(net: "nn.Module", x: np.ndarray) -> dict[str, np.ndarray]:
+    import torch
+
+    with torch.inference_mode():
+        tensor = torch.from_numpy(x)
+        embed = getattr(net, "embed")  # noqa: B009 (every net of the registry has it)
+        return {"input": x, "embedding": embed(tensor).numpy(), "logits": net(tensor).numpy()}
+
+
+def _checked(folder: Path, weights: WeightsFile) -> Path:
+    path = folder / weights.file
+    try:
+        size = path.stat().st_size
+        if size > MAX_WEIGHTS_BYTES:
+            raise ZooError(f"{path}: larger than {MAX_WEIGHTS_BYTES} bytes")
+        found = sha256(path)
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be read ({error.strerror})") from error
+    if found != weights.sha256:
+        raise ZooError(
+            f"{path}: its digest is {found[:12]}…, the card says {weights.sha256[:12]}…; "
+            "it was changed or damaged"
+        )
+    return path
