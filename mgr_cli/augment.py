@@ -25,7 +25,8 @@ def mask(x: Tensor, *, frequency: float, time: float) -> Tensor:
     x : Tensor [shape=(batch, n_mels, n_frames)]
         Not changed.
     frequency, time : float
-        Widest stripe as a share of the axis; widths are uniform from 0 to that.
+        Bound of the stripe's width as a share of the axis; widths are uniform over the whole
+        numbers from 0 up to, and without, that bound.
     """
     masked = x.unsqueeze(1)
     for share, axis in ((frequency, FREQUENCY_AXIS), (time, TIME_AXIS)):

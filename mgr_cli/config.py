@@ -8,10 +8,8 @@ would make the program allocate without bound is refused here.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import floor, isfinite
+from math import floor
 from typing import Any, ClassVar, Literal, get_args
-
-import numpy as np
 
 VoteRule = Literal["mean", "majority", "product"]
 VOTE_RULES: tuple[VoteRule, ...] = get_args(VoteRule)
@@ -35,6 +33,7 @@ MAX_CHANNELS = 64
 MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHTS_BYTES = 4 * 2**30
 MAX_CLASSES = 1_000
+MAX_SEGMENT_VALUES = 2**22  # bands times frames; ten minutes at 43 frames a second and 128 bands
 SAMPLE_RATES = (1_000, 768_000)  # Hz, lowest and highest that are believed
 
 Progress = Callable[[int, int, str], None]
@@ -51,7 +50,7 @@ def _within(name: str, value: float, low: float, high: float) -> None:
 
 
 # What pydantic reads where one of these stands on a card: no unknown key, no guessed type.
-_ON_CARDS = {"extra": "forbid", "strict": True}
+ON_CARDS = {"extra": "forbid", "strict": True}
 
 
 @dataclass(frozen=True)
@@ -91,17 +90,21 @@ class FeatureSpec:
     top_db: float = 80.0
     scale: Scale = "decibel"
     decimation: float = 1.0
-    __pydantic_config__: ClassVar[dict[str, Any]] = _ON_CARDS
+    __pydantic_config__: ClassVar[dict[str, Any]] = ON_CARDS
 
     def __post_init__(self) -> None:
         _within("sample_rate", self.sample_rate, *SAMPLE_RATES)
         _within("n_fft", self.n_fft, 16, 65_536)
         _within("hop_length", self.hop_length, 1, 65_536)
         _within("n_mels", self.n_mels, 1, 1_024)
+        _within("fmax", self.highest, 0.0, self.sample_rate / 2)
         _within("fmin", self.fmin, 0.0, self.highest)
-        _within("fmax", self.highest, self.fmin, self.sample_rate / 2)
+        if self.fmin == self.highest:
+            raise ValueError(f"fmin and fmax are both {self.fmin}, no band lies between them")
         _within("top_db", self.top_db, 1.0, 300.0)
         _within("decimation", self.decimation, 1.0, 1_024.0)
+        if self.scale not in get_args(Scale):
+            raise ValueError(f"scale is {self.scale!r}, expected one of {get_args(Scale)}")
 
     @property
     def highest(self) -> float:
@@ -116,39 +119,12 @@ class FeatureSpec:
     def n_frames(self, n_samples: int) -> int:
         """Return how many columns a waveform of so many samples has."""
         # The largest j with floor((j + 0.5) * decimation) < n, for n STFT frames, plus one.
-        n_stft = 1 + n_samples // self.hop_length
+        # An odd window is extended by n_fft - 1 samples in all, and so misses one.
+        n_stft = 1 + (n_samples - self.n_fft % 2) // self.hop_length
         n = floor(n_stft / self.decimation + 0.5)
         while n > 0 and floor((n - 0.5) * self.decimation) >= n_stft:
             n -= 1
         return n
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Mean and standard deviation of each mel band over the frames of the training split."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    __pydantic_config__: ClassVar[dict[str, Any]] = _ON_CARDS
-
-    def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std) or not all(map(isfinite, self.mean)):
-            raise ValueError("normalisation needs one finite mean and one std for each band")
-        if not all(0 < value < float("inf") for value in self.std):
-            raise ValueError("normalisation needs positive standard deviations")
-
-    def apply(self, levels: np.ndarray) -> np.ndarray:
-        """Subtract the mean and divide by the standard deviation, band by band.
-
-        Parameters
-        ----------
-        levels : np.ndarray [shape=(..., n_mels, n_frames)]
-            Not changed.
-        """
-        mean = np.asarray(self.mean, np.float32)[:, None]
-        std = np.asarray(self.std, np.float32)[:, None]
-        normalised: np.ndarray = (levels - mean) / std
-        return normalised
 
 
 @dataclass(frozen=True)
@@ -165,7 +141,7 @@ class SegmentSpec:
 
     seconds: float = 3.0
     hop_seconds: float = 3.0
-    __pydantic_config__: ClassVar[dict[str, Any]] = _ON_CARDS
+    __pydantic_config__: ClassVar[dict[str, Any]] = ON_CARDS
 
     def __post_init__(self) -> None:
         _within("seconds", self.seconds, 0.05, 600.0)
@@ -223,7 +199,7 @@ class Recipe:
     frequency_mask: float = 0.0
     time_mask: float = 0.0
     ema: float = 0.0
-    __pydantic_config__: ClassVar[dict[str, Any]] = _ON_CARDS
+    __pydantic_config__: ClassVar[dict[str, Any]] = ON_CARDS
 
     def __post_init__(self) -> None:
         _within("epochs", self.epochs, 1, 100_000)

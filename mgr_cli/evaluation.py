@@ -96,8 +96,7 @@ def evaluate(
         prediction = predictor.from_features(reader.frames(int(number)))
         judged.append(Judged(row.track_id, row.path, row.genre, prediction))
         progress(done, len(numbers), "tracks")
-    by_segment = _counts(judged, card.classes, segments=True)
-    by_track = _counts(judged, card.classes, segments=False)
+    by_track, by_segment = _counts(judged, card.classes)
     return Evaluation(
         genres=card.classes,
         assessment=Assessment(
@@ -126,16 +125,22 @@ def record(folder: Path, split: Split, assessment: Assessment) -> None:
     save_card(folder, card.model_copy(update={"figures": figures}))
 
 
-def _counts(judged: list[Judged], classes: tuple[str, ...], *, segments: bool) -> np.ndarray:
-    """Count confusions track by track, (n_tracks, n_classes, n_classes)."""
-    counts = []
-    for track in judged:
-        prediction = track.prediction
-        said = (
-            prediction.segment_probs.argmax(axis=1)
-            if segments
-            else np.array([classes.index(prediction.genre)])
-        )
-        truth = np.full(len(said), classes.index(track.truth))
-        counts.append(metrics.confusion(truth, said, n_classes=len(classes)))
-    return np.stack(counts)
+def _counts(judged: list[Judged], classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Count the confusions of each track's vote and of its segments.
+
+    Returns
+    -------
+    tuple of np.ndarray [shape=(n_tracks, n_classes, n_classes)]
+        By vote, by segment.
+    """
+    index = {genre: label for label, genre in enumerate(classes)}
+    truth = np.array([index[track.truth] for track in judged])
+    said = np.array([index[track.prediction.genre] for track in judged])
+    segments = [track.prediction.segment_probs.argmax(axis=1) for track in judged]
+    tracks = np.arange(len(judged))
+    owners = np.repeat(tracks, [len(labels) for labels in segments])
+    k = len(classes)
+    return (
+        metrics.confusion_by_track(truth, said, tracks, n_classes=k),
+        metrics.confusion_by_track(truth[owners], np.concatenate(segments), owners, n_classes=k),
+    )

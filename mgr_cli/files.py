@@ -94,8 +94,8 @@ def find(root: Path, suffixes: Iterable[str]) -> list[Path]:
 
 
 def is_plain_name(name: str) -> bool:
-    """Tell whether a name stays in its folder: no separators, no dots alone, not hidden."""
-    return bool(name) and "/" not in name and "\\" not in name and name[0] != "."
+    """Tell whether a name stays in its folder, is printable and not hidden."""
+    return name.isprintable() and name != "" and not {"/", "\\"} & set(name) and name[0] != "."
 
 
 class Spool:

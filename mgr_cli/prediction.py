@@ -17,7 +17,7 @@ import numpy as np
 from mgr_cli import audio, votes
 from mgr_cli import segments as cutting
 from mgr_cli.config import PREDICT_BATCH, VoteRule
-from mgr_cli.errors import AudioError
+from mgr_cli.errors import AudioError, MgrError
 from mgr_cli.features import mel
 from mgr_cli.files import Spool
 from mgr_cli.zoo import entries
@@ -166,6 +166,11 @@ class Predictor:
         ----------
         waveform : np.ndarray [shape=(n_samples,)]
             In [-1, 1], at the sample rate of the entry's features.
+
+        Raises
+        ------
+        ValueError
+            If it is too short for one frame.
         """
         prediction = self.from_features(mel.log_mel(waveform, self.card.features))
         return replace(prediction, seconds=len(waveform) / self.card.features.sample_rate)
@@ -228,9 +233,17 @@ def score_with(net: "nn.Module", card: Card, *, device: str = "cpu") -> Score:
 
 
 def chosen_device(device: str) -> str:
-    """Resolve "auto": a GPU if there is one."""
+    """Resolve "auto": a GPU if there is one.
+
+    Raises
+    ------
+    MgrError
+        If a GPU is asked for and there is none.
+    """
     import torch
 
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MgrError("there is no GPU that torch can use here; leave --device out, or say cpu")
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"

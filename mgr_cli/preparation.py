@@ -8,10 +8,12 @@ bytes. A bad track gets a status, never an exception.
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,6 +113,8 @@ def prepare(
             inputs = _inputs_digest(root, tracks, scan.spec, source)
             done = read_outcomes(path, inputs=inputs)
             if done is None:
+                # What stands there describes features that are about to be replaced.
+                (folder / datasets.DESCRIPTION).unlink(missing_ok=True)
                 done = []
                 features = []
                 for outcome, levels in workers(
@@ -124,7 +128,7 @@ def prepare(
                 n_reused += len(tracks)
             outcomes += done
             progress(len(outcomes), len(scan.tracks), "tracks")
-    _remove_shards(folder / FEATURES_FOLDER, keep=len(shards))
+    _remove_leftovers(folder / FEATURES_FOLDER, keep=len(shards))
     table = _table(scan, outcomes, ratios=ratios, rng=np.random.default_rng(seed))
     dataset = _describe(folder, source, scan, table)
     datasets.save(
@@ -156,7 +160,7 @@ def _inputs_digest(
     def look(track: RawTrack) -> tuple[str, int, int]:
         try:
             status = (root / track.path).stat()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a zero byte in the name
             return track.path, -1, -1
         return track.path, status.st_size, status.st_mtime_ns
 
@@ -169,8 +173,8 @@ def _read_one(
 ) -> tuple[Outcome, np.ndarray | None]:
     path = root / track.path
     try:
-        if not path.resolve().is_relative_to(root.resolve()):
-            raise DatasetError("its path leaves the folder of the dataset")
+        if not _stays_below(track.path):
+            raise DatasetError("its path leads out of the dataset's folder, or nowhere")
         read = source.read(path, spec)
         digest = sha256(path)
     except MgrError as error:
@@ -185,19 +189,21 @@ def _read_one(
     return outcome, read.features
 
 
-def _remove_shards(folder: Path, *, keep: int) -> None:
-    """Delete the shards that an earlier, longer list of tracks left behind."""
-    for number in _numbers_from(keep):
+def _stays_below(path: str) -> bool:
+    """Tell whether a table's path names something in its own folder, links followed."""
+    parts = PurePath(path)
+    return not parts.is_absolute() and ".." not in parts.parts and "\0" not in path
+
+
+def _remove_leftovers(folder: Path, *, keep: int) -> None:
+    """Delete what earlier runs left behind: halves of files, shards of a longer list."""
+    for part in (*folder.glob(".*.part"), *folder.parent.glob(".*.part")):
+        part.unlink(missing_ok=True)
+    for number in count(keep):
         path = shard_path(folder, number)
         if not path.exists():
             return
         path.unlink()
-
-
-def _numbers_from(first: int) -> Iterator[int]:
-    while True:
-        yield first
-        first += 1
 
 
 def _table(
@@ -207,8 +213,8 @@ def _table(
     ratios: tuple[float, float, float],
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    rows = [
-        asdict(track) | asdict(outcome)
+    rows: list[dict[str, Any]] = [
+        {key: _one_line(value) for key, value in (asdict(track) | asdict(outcome)).items()}
         for track, outcome in zip(scan.tracks, outcomes, strict=True)
     ]
     if all(track.split is None for track in scan.tracks):
@@ -218,6 +224,13 @@ def _table(
             row["split"] = split
     table = pd.DataFrame(rows, columns=list(datasets.COLUMNS))
     return table.fillna({"split": ""})
+
+
+def _one_line(value: object) -> object:
+    """Escape what a UTF-8 table cannot hold: control characters, undecodable bytes of names."""
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", lambda hit: ascii(hit[0])[1:-1], value)
 
 
 def _describe(folder: Path, source: Source, scan: Scan, table: pd.DataFrame) -> PreparedDataset:

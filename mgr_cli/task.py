@@ -121,6 +121,11 @@ class Task(L.LightningModule):
         pooled = np.zeros((len(first), self._n_classes))
         np.add.at(pooled, owner, probs)
         pooled /= np.bincount(owner)[:, None]
+        if not np.isfinite(pooled).all():
+            raise TrainingError(
+                f"the net's output is not finite after epoch {self.current_epoch + 1}; "
+                "try a lower learning rate"
+            )
         truth = labels[first]
         loss = metrics.log_loss(pooled, truth)
         accuracy = float((pooled.argmax(axis=1) == truth).mean())
@@ -174,7 +179,7 @@ class Task(L.LightningModule):
                 optimizer,
                 mode="max" if recipe.monitor == "valid_accuracy" else "min",
                 factor=0.5,
-                patience=max(1, recipe.patience // 3),
+                patience=max(1, recipe.patience // 3) - 1,  # torch counts what it forgives
             )
             watched = {"scheduler": plateau, "monitor": recipe.monitor}
             return {"optimizer": optimizer, "lr_scheduler": watched}

@@ -117,7 +117,7 @@ def train(
     DatasetError
         If a split is empty.
     TrainingError
-        If the loss is not finite, or a genre has no training track.
+        If the loss or the net's output is not finite, or a genre has no training track.
     """
     recipe = recipe or registry.find(architecture).recipe
     values = registry.hyperparameters(architecture, hyperparameters or {})

@@ -33,7 +33,9 @@ class Group(TyperGroup):
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except typer.TyperException as error:
-            console.error(f"{error.format_message()}; see `mgr --help`")
+            message = error.format_message().replace("Value error, ", "").rstrip(". ")
+            if message:  # it is empty where help was shown for want of arguments
+                console.error(f"{message}; see `mgr --help`")
             code = console.WRONG_COMMAND
         except MgrError as error:
             console.error(str(error))

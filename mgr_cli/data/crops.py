@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from mgr_cli import segments
-from mgr_cli.config import Normalisation
 from mgr_cli.data.store import ShardReader
+from mgr_cli.features.normalisation import Normalisation
 
 Crop = tuple[int, int]
 Batch = tuple[Tensor, Tensor, Tensor]

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mgr_cli.config import SPLITS, FeatureSpec, Normalisation, Split
+from mgr_cli.config import SPLITS, FeatureSpec, Split
 from mgr_cli.data import splits
 from mgr_cli.data.store import OK, ShardReader
 from mgr_cli.errors import DatasetError
+from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.files import write_text
 
 FORMAT_VERSION = 1
@@ -107,6 +108,7 @@ def save(dataset: PreparedDataset, *, details: dict[str, Any]) -> None:
     details : dict
         What else the description shall hold.
     """
+    (dataset.root / DESCRIPTION).unlink(missing_ok=True)
     write_text(dataset.root / TRACKS, dataset.tracks.to_csv(index=False, lineterminator="\n"))
     description = {
         "format_version": FORMAT_VERSION,

@@ -1,5 +1,6 @@
 """Datasets that are one folder a genre, with audio files in it, nested or not."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from mgr_cli import audio
@@ -12,7 +13,7 @@ from mgr_cli.files import find
 
 def fits(root: Path) -> bool:
     """Tell whether a folder has folders with audio in them."""
-    return any(find(folder, audio.SUFFIXES) for folder in _genres(root))
+    return any(True for _ in _audio(root))
 
 
 def scan(root: Path, *, spec: FeatureSpec | None = None) -> Scan:
@@ -28,13 +29,12 @@ def scan(root: Path, *, spec: FeatureSpec | None = None) -> Scan:
     Raises
     ------
     DatasetError
-        If there is no audio in any folder.
+        If there is no audio in any folder, or a folder cannot be read.
     """
     tracks = []
-    for folder in _genres(root):
-        for path in find(folder, audio.SUFFIXES):
-            relative = path.relative_to(root).as_posix()
-            tracks.append(RawTrack(track_id=relative, path=relative, genre=folder.name))
+    for genre, path in _audio(root):
+        relative = path.relative_to(root).as_posix()
+        tracks.append(RawTrack(track_id=relative, path=relative, genre=genre))
     if not tracks:
         raise DatasetError(f"{root}: no audio in it; expected one folder a genre with audio files")
     return Scan(tuple(sorted(tracks, key=lambda track: track.track_id)), spec or FEATURES)
@@ -54,5 +54,14 @@ def read(path: Path, spec: FeatureSpec) -> ReadTrack:
     return ReadTrack(levels, stream.seconds, info.sample_rate, info.codec, info.decoder)
 
 
-def _genres(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+def _audio(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (genre, path of an audio file)."""
+    try:
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+        for folder in folders:
+            for path in find(folder, audio.SUFFIXES):
+                yield folder.name, path
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename}: cannot be read ({error.strerror}); check its permissions"
+        ) from error

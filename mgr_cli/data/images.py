@@ -7,7 +7,6 @@ the columns track_id, path, genre and, if the set has one, split.
 """
 
 import csv
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,9 @@ COLUMNS = ("track_id", "path", "genre")
 MAX_SIDE = 16_384  # pixels; a larger picture is refused before it is decoded
 CLIP_SECONDS = 30.0
 
+# What Pillow raises for a file that is damaged or no picture.
+_BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
 # The sets that people share, by (height, width) of a picture.
 KNOWN = {
     (128, 387): FEATURES,  # GTZAN: 387.5 columns of the 1,293 frames of 30 s
@@ -35,8 +37,11 @@ def fits(root: Path) -> bool:
     table = root / TABLE
     if not table.is_file():
         return False
-    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        first = next(csv.DictReader(file), {})
+    try:
+        with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            first = next(csv.DictReader(file), {})
+    except (OSError, csv.Error):
+        return False
     return (first.get("path") or "").lower().endswith((".png", ".jpg", ".jpeg"))
 
 
@@ -54,8 +59,8 @@ def scan(root: Path, *, spec: FeatureSpec | None = None) -> Scan:
     Raises
     ------
     DatasetError
-        If the table is missing, lacks a column, names a track twice, or has no tracks, or
-        if no picture can be opened.
+        If the table is missing, lacks a column, has an unknown split or no tracks, or if no
+        picture can be opened.
     """
     table = root / TABLE
     try:
@@ -63,7 +68,9 @@ def scan(root: Path, *, spec: FeatureSpec | None = None) -> Scan:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{table}: cannot be read ({error}); expected a CSV file") from error
-    missing = [column for column in COLUMNS if not rows or column not in rows[0]]
+    if not rows:
+        raise DatasetError(f"{table}: lists no track; expected one row a picture")
+    missing = [column for column in COLUMNS if column not in rows[0]]
     if missing:
         raise DatasetError(f"{table}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}")
     has_split = "split" in rows[0]
@@ -101,7 +108,7 @@ def read(path: Path, spec: FeatureSpec) -> ReadTrack:
                 raise DatasetError(f"{path.name}: a {picture.mode} picture, expected grey (L)")
             codec = picture.format or ""
             grey = np.asarray(picture.convert("L"), np.float32)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except _BROKEN as error:
         raise DatasetError(f"{path.name}: not a readable picture ({error})") from error
     if grey.shape[0] != spec.n_mels:
         raise DatasetError(f"{path.name}: {grey.shape[0]} rows, expected {spec.n_mels} mel bands")
@@ -128,11 +135,10 @@ def _spec_of(root: Path, tracks: tuple[RawTrack, ...]) -> FeatureSpec:
         try:
             with Image.open(root / track.path) as picture:
                 width, height = picture.size
-        except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
-            continue
-        if (height, width) in KNOWN:
-            return KNOWN[height, width]
-        decimation = FeatureSpec().frame_rate * CLIP_SECONDS / width
-        if isfinite(decimation) and decimation >= 1:
+            if (height, width) in KNOWN:
+                return KNOWN[height, width]
+            decimation = FeatureSpec().frame_rate * CLIP_SECONDS / width
             return FeatureSpec(n_mels=height, scale="minmax", decimation=decimation)
-    raise DatasetError(f"{root}: none of the pictures in {TABLE} can be opened")
+        except _BROKEN:  # among them a size that no front end draws
+            continue
+    raise DatasetError(f"{root}: no picture in {TABLE} can be opened and is a spectrogram")

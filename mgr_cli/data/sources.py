@@ -21,13 +21,19 @@ class RawTrack:
     """A track as its source lists it; paths are relative to the dataset's folder.
 
     `split` is train, valid, test, or empty where the source leaves the track out of all
-    three; None where the source has no split at all.
+    three; None where the source has no split at all. What a source does not know is empty.
+    `problem` says in one line why a track is not to be used, before anybody reads it.
     """
 
     track_id: str
     path: str
     genre: str
     split: str | None = None
+    genres: str = ""
+    artist: str = ""
+    album: str = ""
+    title: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Scan:
     Attributes
     ----------
     tracks : tuple of RawTrack
-        In order of `track_id`, which are unique.
+        In order of `track_id`; whether those are unique, `prepare` checks.
     spec : FeatureSpec
         The front end of the features.
     """

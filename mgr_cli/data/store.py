@@ -72,7 +72,7 @@ def read_outcomes(path: Path, *, inputs: str) -> list[Outcome] | None:
             if record.get("inputs") != inputs:
                 return None
             return [Outcome(**outcome) for outcome in record["outcomes"]]
-    except (OSError, SafetensorError, ValueError, TypeError, KeyError):
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -101,14 +101,16 @@ class ShardReader:
         number : int
             Of the track in the whole set.
         start, stop : int
-            Frames; all of them by default.
+            Frames; all of them by default. Beyond the track's end there are none.
 
         Returns
         -------
         np.ndarray [shape=(n_mels, stop - start)]
-            float32.
+            float32; narrower where the track ends before `stop`.
         """
-        frames: np.ndarray = self._slice(number)[:, start:stop]
+        track = self._slice(number)
+        n_frames = track.get_shape()[1]  # safetensors, unlike NumPy, refuses to slice beyond it
+        frames: np.ndarray = track[:, start : n_frames if stop is None else min(stop, n_frames)]
         return frames.astype(np.float32)
 
     def __getstate__(self) -> dict[str, object]:

@@ -176,7 +176,7 @@ def to_levels(power: np.ndarray, spec: FeatureSpec, *, highest: float, lowest: f
     def decibel(values: np.ndarray) -> np.ndarray:
         reference = 10 * np.log10(max(highest, SMALLEST_POWER))
         below = 10 * np.log10(np.maximum(values, SMALLEST_POWER)) - reference
-        clipped: np.ndarray = np.maximum(below, -spec.top_db)
+        clipped: np.ndarray = np.clip(below, -spec.top_db, 0)  # rounding may end above 0
         return clipped
 
     levels = np.ascontiguousarray(decibel(power).T, dtype=np.float32)

@@ -52,7 +52,7 @@ _HYBRID = Recipe(
     mixup=0.3, frequency_mask=0.2, time_mask=0.2,
 )  # fmt: skip
 _RESIDUAL = Recipe(
-    epochs=100, learning_rate=3e-3, weight_decay=2e-2, schedule="onecycle", patience=100,
+    epochs=70, learning_rate=3e-3, weight_decay=2e-2, schedule="onecycle", patience=70,
     label_smoothing=0.1, mixup=0.4, frequency_mask=0.25, time_mask=0.25, ema=0.99,
 )  # fmt: skip
 

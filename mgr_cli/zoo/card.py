@@ -14,14 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mgr_cli.config import (
     MAX_CARD_BYTES,
     MAX_CLASSES,
+    MAX_SEGMENT_VALUES,
+    ON_CARDS,
     FeatureSpec,
-    Normalisation,
     Recipe,
     SegmentSpec,
     Split,
     VoteRule,
 )
 from mgr_cli.errors import ZooError
+from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.files import is_plain_name, write_text
 from mgr_cli.metrics import Estimate
 
@@ -44,12 +46,13 @@ class Assessment:
         Rule that pooled the segments of a track.
     """
 
-    n_tracks: int
-    n_segments: int
+    n_tracks: Annotated[int, Field(ge=0)]
+    n_segments: Annotated[int, Field(ge=0)]
     vote: VoteRule
     track: dict[str, Estimate]
     segment: dict[str, Estimate]
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    # Estimates have no config of their own, so this holds for them too.
+    __pydantic_config__: ClassVar[dict[str, Any]] = {**ON_CARDS, "allow_inf_nan": False}
 
 
 class _Strict(BaseModel):
@@ -103,7 +106,7 @@ class Card(_Strict):
     normalisation: Normalisation
     segments: SegmentSpec
     vote: VoteRule
-    temperature: Annotated[float, Field(gt=0, le=1_000)] = 1.0
+    temperature: Annotated[float, Field(ge=1e-3, le=1_000)] = 1.0
     recipe: Recipe
     seed: int
     best_epoch: int
@@ -119,6 +122,9 @@ class Card(_Strict):
     def _agrees(self) -> "Card":
         if len(self.normalisation.mean) != self.features.n_mels:
             raise ValueError("normalisation and features differ in their number of bands")
+        n_values = self.segments.length(self.features) * self.features.n_mels
+        if n_values > MAX_SEGMENT_VALUES:
+            raise ValueError(f"a segment has {n_values} values, more than {MAX_SEGMENT_VALUES}")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("a class is listed twice")
         return self
@@ -147,6 +153,7 @@ def load_card(folder: Path) -> Card:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the card"
+        place = place.encode("unicode_escape").decode()  # a key is a stranger's text
         message = first["msg"].replace("\n", " ")
         raise ZooError(f"{path}: {place}: {message}") from error
 

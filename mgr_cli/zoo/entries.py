@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from mgr_cli.config import MAX_WEIGHTS_BYTES
-from mgr_cli.errors import ZooError
+from mgr_cli.errors import ArchitectureError, ZooError
 from mgr_cli.files import is_plain_name, sha256
 from mgr_cli.models import registry
 from mgr_cli.zoo.card import CARD, Card, WeightsFile, load_card, save_card
@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # torch is imported where a net is needed, not to list entrie
 WEIGHTS = "model.safetensors"
 GOLDEN = "golden.safetensors"
 DEFAULT = "default.txt"  # beside the entries: the name that `predict` takes unasked
+SAFETENSORS_TYPES = ("I64", "F32")  # of a net's whole numbers, and of its floats
 GOLDEN_BATCH = 2
 GOLDEN_TOLERANCE = 1e-4  # of logits of order 1: other CPUs and thread counts add up otherwise
 
@@ -61,7 +62,8 @@ def folders(zoos: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for zoo in zoos:
         for card in sorted(zoo.glob(f"*/{CARD}")):
-            found.setdefault(card.parent.name, card.parent)
+            if is_plain_name(card.parent.name):  # not one that is being saved
+                found.setdefault(card.parent.name, card.parent)
     return dict(sorted(found.items()))
 
 
@@ -103,7 +105,10 @@ def newest(zoos: Sequence[Path]) -> Path:
 
 
 def default_entry(zoos: Sequence[Path] | None = None) -> Path:
-    """Return the folder of the first zoo's default entry, or of the newest without one.
+    """Return the folder of the entry that judges unless another one is asked for.
+
+    That is, in the first zoo that has an entry at all, the one that its `default.txt` names,
+    else its newest: what somebody trained comes before what the package brings.
 
     Parameters
     ----------
@@ -119,6 +124,8 @@ def default_entry(zoos: Sequence[Path] | None = None) -> Path:
     for zoo in zoos:
         if (zoo / DEFAULT).is_file():
             return find((zoo / DEFAULT).read_text(encoding="utf-8").strip(), zoos)
+        if folders([zoo]):
+            return newest([zoo])
     return newest(zoos)
 
 
@@ -164,7 +171,8 @@ def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -
     zoo.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=zoo, prefix=f".{card.name}."))
     try:
-        weights = {key: value.numpy() for key, value in net.state_dict().items()}
+        # Training leaves nets channels_last; safetensors would write those bytes as they lie.
+        weights = {key: value.contiguous().numpy() for key, value in net.state_dict().items()}
         save_file(weights, part / WEIGHTS)
         shape = (GOLDEN_BATCH, card.features.n_mels, card.segments.length(card.features))
         save_file(_sample(net, rng.standard_normal(shape, np.float32)), part / GOLDEN)
@@ -178,7 +186,8 @@ def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -
         save_card(part, card)
         for file in part.iterdir():  # safetensors makes private files, mkdtemp a private folder
             shutil.copymode(part / CARD, file)
-        part.chmod(0o755)
+        mode = (part / CARD).stat().st_mode
+        part.chmod(mode | (mode & 0o444) >> 2)  # who may read the files may enter the folder
         part.rename(target)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
@@ -193,26 +202,33 @@ def load_net(folder: Path, card: Card) -> "nn.Module":
     ------
     ZooError
         If the weights are missing, are not those of the card, or do not fit its
-        architecture.
+        architecture, or the card's architecture or a hyper-parameter does not exist.
     """
     import torch
     from safetensors.torch import load_file as load_tensors
 
     path = _checked(folder, card.weights)
-    with torch.device("meta"):  # shapes alone: nothing is allocated before they agree
-        net = registry.build(
-            card.architecture,
-            n_mels=card.features.n_mels,
-            n_classes=len(card.classes),
-            changes=card.hyperparameters,
-        )
-    expected = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    try:
+        with torch.device("meta"):  # shapes alone: nothing is allocated before they agree
+            net = registry.build(
+                card.architecture,
+                n_mels=card.features.n_mels,
+                n_classes=len(card.classes),
+                changes=card.hyperparameters,
+            )
+    except ArchitectureError as error:
+        raise ZooError(f"{folder / CARD}: {error}") from error
+    expected = {
+        key: (SAFETENSORS_TYPES[value.dtype.is_floating_point], tuple(value.shape))
+        for key, value in net.state_dict().items()
+    }
     try:
         with safe_open(path, framework="np") as file:
-            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+            found = {key: (one.get_dtype(), tuple(one.get_shape())) for key, one in slices.items()}
         if found != expected:
             key = sorted(found.items() ^ expected.items())[0][0]
-            raise ZooError(f"{path}: {key} does not fit the architecture {card.architecture}")
+            raise ZooError(f"{path}: {key!r} does not fit the architecture {card.architecture}")
         net.load_state_dict(load_tensors(path), assign=True)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ZooError(f"{path}: not readable as weights ({error})") from error
@@ -230,15 +246,20 @@ def verify(folder: Path) -> float:
     Raises
     ------
     ZooError
-        If a digest differs, or that difference is above `GOLDEN_TOLERANCE`.
+        If a digest differs, the golden sample is not one of this net, or that difference
+        is above `GOLDEN_TOLERANCE` or no number.
     """
     card = load_card(folder)
     net = load_net(folder, card)
-    golden = load_file(_checked(folder, card.golden))
-    computed = _sample(net, golden["input"])
-    difference = max(
-        float(np.abs(computed[key] - golden[key]).max()) for key in ("embedding", "logits")
-    )
+    path = _checked(folder, card.golden)
+    try:
+        golden = load_file(path)
+        computed = _sample(net, golden["input"])
+        difference = float(  # np.max, unlike max, keeps NaN
+            np.max([np.abs(computed[key] - golden[key]).max() for key in ("embedding", "logits")])
+        )
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise ZooError(f"{path}: no golden sample of this net ({error})") from error
     if not difference <= GOLDEN_TOLERANCE:
         raise ZooError(
             f"{folder}: differs from its golden sample by {difference:.1e}, "

@@ -1,0 +1,40 @@
+"""Bringing every mel band to mean 0 and standard deviation 1."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mgr_cli.config import ON_CARDS
+
+LARGEST = 1e6  # beyond, or below its inverse, float32 soon gives what is not finite
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of each mel band over the frames of the training split."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    __pydantic_config__: ClassVar[dict[str, Any]] = ON_CARDS
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError("normalisation needs one mean and one standard deviation a band")
+        if not all(abs(value) <= LARGEST for value in self.mean):
+            raise ValueError(f"normalisation: means are -{LARGEST:.0e} to {LARGEST:.0e}")
+        if not all(1 / LARGEST <= value <= LARGEST for value in self.std):
+            raise ValueError(f"normalisation: deviations are {1 / LARGEST:.0e} to {LARGEST:.0e}")
+
+    def apply(self, levels: np.ndarray) -> np.ndarray:
+        """Subtract the mean and divide by the standard deviation, band by band.
+
+        Parameters
+        ----------
+        levels : np.ndarray [shape=(..., n_mels, n_frames)]
+            Not changed.
+        """
+        mean = np.asarray(self.mean, np.float32)[:, None]
+        std = np.asarray(self.std, np.float32)[:, None]
+        normalised: np.ndarray = (levels - mean) / std
+        return normalised

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from mgr_cli.config import FeatureSpec
+from mgr_cli.data import sources
+from mgr_cli.data.sources import SOURCES
+from mgr_cli.errors import DatasetError
+from tests.audio_files import tones, write
+from tests.data.pictures import write_set
+
+
+def audio_set(root: Path) -> Path:
+    (root / "rock").mkdir(parents=True)
+    write(root / "rock" / "a.wav", tones(1, 8_000), 8_000)
+    return root
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_lists_and_reads_what_it_says_fits(tmp_path: Path, name: str) -> None:
+    source = SOURCES[name]
+    root = {"images": write_set, "folder": audio_set}[name](tmp_path / "set")
+    (tmp_path / "nothing").mkdir()
+    assert source.fits(root)
+    assert not source.fits(tmp_path / "nothing")
+    scan = source.scan(root)
+    track = source.read(root / scan.tracks[0].path, scan.spec)
+    assert track.features.shape[0] == scan.spec.n_mels
+    assert ((track.features >= 0) & (track.features <= 1)).all()
+    assert source.name == name
+    assert source.summary
+
+
+def test_named_front_end_reaches_the_source(tmp_path: Path) -> None:
+    spec = FeatureSpec(n_mels=16)
+    assert SOURCES["images"].scan(write_set(tmp_path), spec=spec).spec == spec
+    assert SOURCES["folder"].scan(audio_set(tmp_path / "audio"), spec=spec).spec == spec
+
+
+def test_layout_is_recognised(tmp_path: Path) -> None:
+    assert sources.recognise(write_set(tmp_path / "a")).name == "images"
+    assert sources.recognise(audio_set(tmp_path / "b")).name == "folder"
+
+
+def test_named_layout_wins_over_the_look_of_the_folder(tmp_path: Path) -> None:
+    assert sources.recognise(write_set(tmp_path), layout="folder").name == "folder"
+
+
+def test_unknown_layout_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"unknown layout 'fam'; known: .*images.*folder"):
+        sources.recognise(tmp_path, layout="fam")
+
+
+@pytest.mark.parametrize("layout", [None, "images"])
+def test_missing_folder_is_refused(tmp_path: Path, layout: str | None) -> None:
+    with pytest.raises(DatasetError, match="no such folder; name the folder of a dataset"):
+        sources.recognise(tmp_path / "absent", layout=layout)
+
+
+def test_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "song.mp3").touch()
+    with pytest.raises(DatasetError, match="no such folder"):
+        sources.recognise(tmp_path / "song.mp3")
+
+
+def test_folder_of_nothing_known_is_refused_with_the_layouts(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no dataset recognised here.*one folder a genre"):
+        sources.recognise(tmp_path)

@@ -1,0 +1,122 @@
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mgr_cli.data import splits
+
+
+def counts(genres: list[str], ratios: tuple[float, float, float], *, seed: int = 0) -> list[int]:
+    dealt = splits.stratified(genres, rng=np.random.default_rng(seed), ratios=ratios)
+    assert len(dealt) == len(genres)
+    return [dealt.count(split) for split in ("train", "valid", "test")]
+
+
+@pytest.mark.parametrize(
+    ("n", "ratios", "expected"),
+    [
+        (10, (0.8, 0.1, 0.1), [8, 1, 1]),
+        (100, (0.8, 0.1, 0.1), [80, 10, 10]),
+        (10, (7, 2, 1), [7, 2, 1]),  # ratios need not sum to one
+        (13, (0.8, 0.1, 0.1), [11, 1, 1]),  # 10.4, 1.3, 1.3: the largest remainder is 0.4
+        (19, (0.8, 0.1, 0.1), [15, 2, 2]),  # 15.2, 1.9, 1.9
+        (3, (0.8, 0.1, 0.1), [1, 1, 1]),  # 2.4, 0.3, 0.3: valid and test get one each
+        (4, (0.8, 0.1, 0.1), [2, 1, 1]),
+        (2, (0.8, 0.1, 0.1), [2, 0, 0]),
+        (1, (0.8, 0.1, 0.1), [1, 0, 0]),
+        (5, (1, 0, 0), [5, 0, 0]),  # nobody asked for valid and test
+        (5, (0.5, 0, 0.5), [3, 0, 2]),  # a tie goes to the first
+    ],
+)
+def test_counts_are_the_ratios_by_largest_remainder(
+    n: int, ratios: tuple[float, float, float], expected: list[int]
+) -> None:
+    assert counts(["rock"] * n, ratios) == expected
+
+
+def test_every_genre_is_dealt_by_itself() -> None:
+    genres = ["rock"] * 30 + ["blues"] * 10 + ["folk"] * 3
+    np.random.default_rng(1).shuffle(genres)
+    dealt = splits.stratified(genres, rng=np.random.default_rng(0), ratios=(0.8, 0.1, 0.1))
+    assert Counter(zip(genres, dealt, strict=True)) == {
+        ("rock", "train"): 24, ("rock", "valid"): 3, ("rock", "test"): 3,
+        ("blues", "train"): 8, ("blues", "valid"): 1, ("blues", "test"): 1,
+        ("folk", "train"): 1, ("folk", "valid"): 1, ("folk", "test"): 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_everybody_is_dealt_and_something_is_left_to_train_on(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    genres = rng.choice(["a", "b", "c"], int(rng.integers(1, 80))).tolist()
+    train, valid, test = rng.uniform(0.05, 1, 3)
+    dealt = splits.stratified(genres, rng=rng, ratios=(train, valid, test))
+    assert set(dealt) <= {"train", "valid", "test"}
+    for genre in set(genres):
+        members = [split for split, other in zip(dealt, genres, strict=True) if other == genre]
+        if len(members) >= 3:
+            assert set(members) >= {"valid", "test"}
+
+
+def test_seed_decides() -> None:
+    genres = ["rock"] * 40 + ["blues"] * 40
+    first, again, other = (
+        splits.stratified(genres, rng=np.random.default_rng(seed)) for seed in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+def test_same_seed_gives_the_same_split_in_every_process() -> None:
+    # The order of a set of strings changes from process to process; the split must not.
+    program = (
+        "import numpy as np; from mgr_cli.data import splits; "
+        "genres = [str(n % 10) for n in range(100)]; "
+        "print(splits.stratified(genres, rng=np.random.default_rng(0)))"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            cwd=Path(__file__).parents[2],
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1
+
+
+def test_tracks_are_shuffled_before_they_are_dealt() -> None:
+    dealt = splits.stratified(["rock"] * 100, rng=np.random.default_rng(0))
+    places = [place for place, split in enumerate(dealt) if split == "test"]
+    assert np.ptp(places) > 30  # an artist's tracks lie side by side
+
+
+def test_no_tracks_are_no_splits() -> None:
+    assert splits.stratified([], rng=np.random.default_rng(0)) == []
+
+
+@pytest.mark.parametrize("ratios", [(0.0, 0.5, 0.5), (0.8, -0.1, 0.3), (-1.0, 1.0, 1.0)])
+def test_impossible_ratios_are_refused(ratios: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="split ratios"):
+        splits.stratified(["rock"], rng=np.random.default_rng(0), ratios=ratios)
+
+
+def test_digest_is_that_of_the_sorted_lines() -> None:
+    expected = hashlib.sha256(b"a\ttrain\nb\ttest\n").hexdigest()
+    assert splits.digest({"b": "test", "a": "train"}) == expected
+    assert splits.digest({"a": "train", "b": "test"}) == expected
+
+
+def test_digest_passes_over_tracks_in_no_split() -> None:
+    assert splits.digest({"a": "train", "b": "", "c": "dev"}) == splits.digest({"a": "train"})
+
+
+@pytest.mark.parametrize("other", [{"a": "valid"}, {"b": "train"}, {"a": "train", "b": "train"}])
+def test_digest_tells_splits_apart(other: dict[str, str]) -> None:
+    assert splits.digest(other) != splits.digest({"a": "train"})

@@ -1,0 +1,233 @@
+"""What every row of the registry promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mgr_cli.config import FeatureSpec, SegmentSpec
+from mgr_cli.features.normalisation import Normalisation
+from mgr_cli.models import registry
+from mgr_cli.models.layers import Classifier
+from mgr_cli.models.registry import ARCHITECTURES
+from mgr_cli.models.residual import ShortChunkResNet
+from mgr_cli.zoo import entries
+from mgr_cli.zoo.card import load_card
+from tests import tiny
+
+NAMES = list(ARCHITECTURES)
+
+# Fewest frames that leave something after the poolings: two halvings of time in the 2-D
+# encoder, which drop an odd frame; all other poolings keep it.
+MIN_FRAMES = {
+    "cnn1d-gru": 1,
+    "cnn1d-lstm": 1,
+    "cnn2d-gru": 4,
+    "cnn2d-lstm": 4,
+    "short-chunk-resnet": 1,
+}
+
+
+def build(name: str, *, n_mels: int = 64, n_classes: int = 5) -> Classifier:
+    """Make a net, in evaluation mode, whose batch norms have seen a batch."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = registry.build(name, n_mels=n_mels, n_classes=n_classes)
+        net(torch.randn(4, n_mels, 39))
+    assert isinstance(net, Classifier)
+    return net.eval()
+
+
+def noise(batch: int, n_mels: int, n_frames: int, *, seed: int = 1) -> Tensor:
+    return torch.randn(batch, n_mels, n_frames, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("n_mels", [64, 128])
+@pytest.mark.parametrize("name", NAMES)
+def test_output_is_finite_and_has_a_row_a_segment_and_a_column_a_class(
+    name: str, n_mels: int
+) -> None:
+    net = build(name, n_mels=n_mels, n_classes=7)
+    for n_frames in (MIN_FRAMES[name], 5, 39, 130):
+        with torch.inference_mode():
+            logits = net(noise(3, n_mels, n_frames))
+        assert logits.shape == (3, 7)
+        assert logits.isfinite().all()
+        assert logits.std(dim=0).min() > 0  # it hears its input
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_logits_are_the_head_of_the_embedding(name: str) -> None:
+    net, x = build(name), noise(2, 64, 39)
+    with torch.inference_mode():
+        embedding = net.embed(x)
+        assert embedding.ndim == 2
+        assert torch.equal(net(x), net.head(embedding))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    net = build(name).train()
+    loss = nn.functional.cross_entropy(net(noise(8, 64, 39)), torch.arange(8) % 5)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for key, parameter in net.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+        assert parameter.grad.any(), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_of_a_batch_do_not_hear_each_other(name: str) -> None:
+    net, x = build(name), noise(4, 64, 39)
+    others = torch.cat([x[:1], 10 * noise(3, 64, 39, seed=2)])
+    with torch.inference_mode():
+        # Same shapes, so the same kernels: equal to the bit.
+        assert torch.equal(net(x)[0], net(others)[0])
+        # Alone, other kernels may add up in another order.
+        torch.testing.assert_close(net(x)[:1], net(x[:1]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_makes_the_same_net(name: str) -> None:
+    one, two = build(name).state_dict(), build(name).state_dict()
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_and_loaded_net_is_equal_to_the_bit(name: str, tmp_path: Path) -> None:
+    net = build(name)
+    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as trained
+    card = tiny.card(name).model_copy(
+        update={
+            "architecture": name,
+            "hyperparameters": {},
+            "classes": ("a", "b", "c", "d", "e"),
+            "features": FeatureSpec(n_mels=64),
+            "normalisation": Normalisation((0.0,) * 64, (1.0,) * 64),
+            "segments": SegmentSpec(seconds=1.0),
+        }
+    )
+    folder = entries.save(card, net, tmp_path, rng=np.random.default_rng(0))
+    saved = load_card(folder)
+    loaded = entries.load_net(folder, saved)
+    assert not loaded.training
+    assert saved.n_parameters == sum(p.numel() for p in net.parameters())
+    expected, found = net.state_dict(), loaded.state_dict()
+    assert list(expected) == list(found)
+    for key, value in expected.items():
+        assert torch.equal(value, found[key]), key
+        assert value.dtype == found[key].dtype, key
+    assert entries.verify(folder) <= entries.GOLDEN_TOLERANCE
+
+
+# The counts by hand. A convolution without bias has kernel · inputs · outputs weights, a
+# batch norm a gain and a bias for each channel, a recurrent layer for each gate (three of a
+# GRU, four of an LSTM) hidden · (inputs + hidden) weights and two biases of `hidden`.
+
+
+def recurrent(gates: int, inputs: int, hidden: int) -> int:
+    return gates * (hidden * inputs + hidden * hidden + 2 * hidden)
+
+
+def linear(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
+
+
+def residual_block(inputs: int, outputs: int) -> int:
+    body = 9 * inputs * outputs + 9 * outputs * outputs + 2 * (2 * outputs)
+    shortcut = inputs * outputs + 2 * outputs if inputs != outputs else 0
+    return body + shortcut
+
+
+def time_encoder(n_mels: int) -> int:
+    return 5 * (n_mels * 128 + 128 * 128 + 128 * 256) + 2 * (128 + 128 + 256)
+
+
+TIME_FREQUENCY_ENCODER = (
+    9 * (1 * 32 + 32 * 64 + 64 * 128 + 128 * 128) + 2 * (32 + 64 + 128 + 128)
+)  # fmt: skip
+
+# Of 128 bands, 10 classes. The 2-D encoder leaves 128 / 64 = 2 of the bands, of 128
+# channels each. The last block of the residual net steps over its input, so it has a
+# 1 × 1 short cut though its width stays: 96 · 96 weights and 2 · 96 of its norm.
+COUNTS = {
+    "cnn1d-gru": time_encoder(128) + recurrent(3, 256, 128) + linear(128, 10),
+    "cnn1d-lstm": time_encoder(128) + recurrent(4, 256, 128) + linear(128, 10),
+    "cnn2d-gru": TIME_FREQUENCY_ENCODER + recurrent(3, 2 * 128, 128) + linear(128, 10),
+    "cnn2d-lstm": TIME_FREQUENCY_ENCODER + recurrent(4, 2 * 128, 128) + linear(128, 10),
+    "short-chunk-resnet": (9 * 1 * 24 + 2 * 24)
+    + residual_block(24, 24)
+    + residual_block(24, 48)
+    + residual_block(48, 96)
+    + (residual_block(96, 96) + 96 * 96 + 2 * 96)
+    + linear(2 * 96, 10),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_as_many_as_counted_by_hand(name: str) -> None:
+    net = registry.build(name, n_mels=128, n_classes=10)
+    assert sum(p.numel() for p in net.parameters()) == COUNTS[name]
+
+
+def test_more_bands_cost_only_what_reads_them() -> None:
+    def count(name: str, n_mels: int) -> int:
+        return sum(
+            p.numel() for p in registry.build(name, n_mels=n_mels, n_classes=10).parameters()
+        )
+
+    assert count("cnn1d-gru", 128) - count("cnn1d-gru", 64) == 5 * 64 * 128
+    assert count("cnn2d-gru", 128) - count("cnn2d-gru", 64) == 3 * 128 * 128
+    assert count("short-chunk-resnet", 128) == count("short-chunk-resnet", 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("cnn1d-gru", "num_layers", 2),
+        ("cnn2d-lstm", "hidden_dim", 32),
+        ("short-chunk-resnet", "width", 8),
+    ],
+)
+def test_hyperparameters_reach_the_net(name: str, key: str, value: int) -> None:
+    def count(changes: dict[str, int]) -> int:
+        net = registry.build(name, n_mels=64, n_classes=10, changes=changes)
+        return sum(p.numel() for p in net.parameters())
+
+    def lstm_and_head(hidden: int) -> int:
+        return recurrent(4, 128, hidden) + linear(hidden, 10)
+
+    growth = {
+        "num_layers": recurrent(3, 128, 128),
+        "hidden_dim": lstm_and_head(32) - lstm_and_head(128),
+        "width": residual_net(8) - residual_net(24),
+    }
+    assert count({key: value}) - count({}) == growth[key]
+
+
+def residual_net(width: int) -> int:
+    stem = 9 * width + 2 * width
+    steps = residual_block(width, width) + residual_block(width, 2 * width)
+    steps += residual_block(2 * width, 4 * width) + residual_block(4 * width, 4 * width)
+    return stem + steps + 16 * width**2 + 8 * width + linear(8 * width, 10)
+
+
+def test_residual_net_embeds_the_mean_and_the_maximum_of_each_channel() -> None:
+    net, x = build("short-chunk-resnet"), noise(2, 64, 39)
+    assert isinstance(net, ShortChunkResNet)
+    with torch.inference_mode():
+        # 96 channels over 64 / 16 bands and ceil(39 / 16) frames.
+        planes = net.blocks(net.stem(x.unsqueeze(1))).reshape(2, 96, 4 * 3).numpy()
+        expected = np.concatenate([planes.mean(axis=2), planes.max(axis=2)], axis=1)
+        np.testing.assert_allclose(net.embed(x).numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dropout_is_in_the_head_and_off_in_evaluation(name: str) -> None:
+    net = registry.build(name, n_mels=64, n_classes=5, changes={"dropout": 0.6})
+    assert [layer.p for layer in net.modules() if isinstance(layer, nn.Dropout)] == [0.6]
+    x = noise(2, 64, 39)
+    with torch.inference_mode():
+        assert torch.equal(net.eval()(x), net(x))

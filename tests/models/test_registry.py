@@ -1,0 +1,119 @@
+import inspect
+import re
+import subprocess
+import sys
+
+import pytest
+
+from mgr_cli.errors import ArchitectureError
+from mgr_cli.models import registry
+from mgr_cli.models.registry import ARCHITECTURES
+
+NAMES = list(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_row_resolves_to_a_builder_of_the_dimensions_and_defaults(name: str) -> None:
+    module, function = ARCHITECTURES[name].builder.split(":")
+    builder = getattr(__import__(module, fromlist=[function]), function)
+    parameters = inspect.signature(builder).parameters
+    assert set(registry.DIMENSIONS) < set(parameters)
+    for key, parameter in parameters.items():
+        assert parameter.kind is parameter.KEYWORD_ONLY, key
+        assert (parameter.default is parameter.empty) == (key in registry.DIMENSIONS), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_are_keyed_by_their_own_name_and_described_in_one_line(name: str) -> None:
+    row = ARCHITECTURES[name]
+    assert row.name == name
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+    for text in (row.summary, row.source):
+        assert text
+        assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("cnn1d-gur", "cnn1d-gru"),
+        ("cnn2dlstm", "cnn2d-lstm"),
+        ("short-chunk", "short-chunk-resnet"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_close_ones(typed: str, meant: str) -> None:
+    with pytest.raises(
+        ArchitectureError, match=f"unknown architecture '{typed}'; did you mean.*{meant}"
+    ):
+        registry.find(typed)
+
+
+def test_a_name_like_no_other_is_answered_with_all_of_them() -> None:
+    with pytest.raises(ArchitectureError) as raised:
+        registry.find("xyzzy")
+    assert all(name in str(raised.value) for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_hyperparameter_is_refused_and_the_known_are_listed(name: str) -> None:
+    with pytest.raises(ArchitectureError, match=r"no hyper-parameter 'colour'; it has .*dropout"):
+        registry.hyperparameters(name, {"colour": 3})
+
+
+@pytest.mark.parametrize("key", registry.DIMENSIONS)
+def test_the_dimensions_of_the_data_are_no_hyperparameters(key: str) -> None:
+    assert key not in registry.hyperparameters("cnn1d-gru", {})
+    with pytest.raises(ArchitectureError, match=key):
+        registry.build("cnn1d-gru", n_mels=16, n_classes=3, changes={key: 4})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("64", "int"), (64.0, "int"), (True, "int"), (None, "int")],
+)
+def test_a_value_of_another_type_is_refused(value: object, expected: str) -> None:
+    with pytest.raises(ArchitectureError, match=f"hidden_dim is {value!r}, expected {expected}"):
+        registry.hyperparameters("cnn1d-gru", {"hidden_dim": value})
+
+
+def test_a_truth_value_is_no_number() -> None:
+    with pytest.raises(ArchitectureError, match="dropout is True, expected float"):
+        registry.hyperparameters("cnn1d-gru", {"dropout": True})
+
+
+def test_a_whole_number_will_do_for_a_float() -> None:
+    values = registry.hyperparameters("cnn1d-gru", {"dropout": 0})
+    assert values == {"hidden_dim": 128, "num_layers": 1, "dropout": 0.0}
+    assert type(values["dropout"]) is float
+
+
+OUT_OF_RANGE: dict[str, list[float]] = {
+    "hidden_dim": [0, -1, 10**9],
+    "num_layers": [0, 9],
+    "dropout": [-0.1, 1.0, float("nan"), float("inf")],
+    "width": [0, 10**6],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_hyperparameter_has_a_range(name: str) -> None:
+    for key in registry.hyperparameters(name, {}):
+        for value in OUT_OF_RANGE[key]:
+            with pytest.raises(ArchitectureError, match=f"{name}: {key} is {value}, outside"):
+                registry.build(name, n_mels=64, n_classes=3, changes={key: value})
+
+
+def test_a_net_that_cannot_take_so_few_bands_says_so() -> None:
+    with pytest.raises(ArchitectureError, match="cnn2d-gru: n_mels is 63, outside 64"):
+        registry.build("cnn2d-gru", n_mels=63, n_classes=3)
+
+
+def test_reading_the_table_imports_neither_torch_nor_numpy() -> None:
+    program = (
+        "import sys; from mgr_cli.models.registry import find; find('cnn1d-gru');"
+        "print([name for name in ('torch', 'numpy', 'lightning') if name in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == "[]"

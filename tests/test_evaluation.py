@@ -1,0 +1,216 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.errors import DatasetError, ZooError
+from mgr_cli.evaluation import Evaluation, evaluate, record
+from mgr_cli.metrics import SCORES
+from mgr_cli.prediction import Predictor
+from mgr_cli.zoo.card import CARD, load_card
+from tests import tiny
+
+PROJECTION = np.random.default_rng(2).normal(size=(16, 3)) / 4
+
+
+def wavering(x: np.ndarray) -> np.ndarray:
+    """Judge by a random projection of the segment: now right, now wrong."""
+    logits = x.mean(axis=2) @ PROJECTION
+    exponentials = np.exp(8 * (logits - logits.max(axis=1, keepdims=True)))
+    probs: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probs
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    return tiny.dataset(tmp_path_factory.mktemp("data"), contrast=5.0)
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(tiny.card(), wavering, vote="majority")
+
+
+def by_hand(
+    predictor: Predictor, dataset: PreparedDataset, split: str
+) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Return truth and answer of each track, and of each segment, as genres."""
+    tracks: tuple[list[str], list[str]] = [], []
+    segments: tuple[list[str], list[str]] = [], []
+    for number, row in enumerate(dataset.tracks.itertuples()):
+        if row.split == split:
+            prediction = predictor.from_features(dataset.reader().frames(number))
+            tracks[0].append(str(row.genre))
+            tracks[1].append(prediction.genre)
+            for probs in prediction.segment_probs:
+                segments[0].append(str(row.genre))
+                segments[1].append(tiny.GENRES[int(probs.argmax())])
+    return *tracks, *segments
+
+
+def hold_against_scikit_learn(
+    counts: np.ndarray, values: dict[str, float], truth: list[str], said: list[str]
+) -> None:
+    genres = list(tiny.GENRES)
+    np.testing.assert_array_equal(counts, reference.confusion_matrix(truth, said, labels=genres))
+    n = len(truth)
+    right = sum(a == b for a, b in zip(truth, said, strict=True))
+    one_against_rest = np.mean(
+        [
+            np.mean([(a == genre) == (b == genre) for a, b in zip(truth, said, strict=True)])
+            for genre in genres
+        ]
+    )
+    options = {"average": "macro", "zero_division": 0}
+    expected = {
+        "accuracy": right / n,
+        "ovr_accuracy": one_against_rest,
+        "precision": reference.precision_score(truth, said, **options),
+        "recall": reference.recall_score(truth, said, **options),
+        "f1_macro": reference.f1_score(truth, said, **options),
+        "f1_weighted": reference.f1_score(truth, said, average="weighted", zero_division=0),
+    }
+    assert values == pytest.approx(expected, abs=1e-12)
+    assert list(values) == list(SCORES)
+
+
+def values(evaluation: Evaluation, level: str) -> dict[str, float]:
+    return {
+        name: estimate.value for name, estimate in getattr(evaluation.assessment, level).items()
+    }
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_counts_and_scores_are_those_of_scikit_learn(
+    predictor: Predictor, dataset: PreparedDataset, split: str
+) -> None:
+    evaluation = evaluate(predictor, dataset, split=split)  # type: ignore[arg-type]
+    truth, said, segment_truth, segment_said = by_hand(predictor, dataset, split)
+    assert said != truth  # some are wrong, or this test shows nothing
+    hold_against_scikit_learn(evaluation.track_counts, values(evaluation, "track"), truth, said)
+    hold_against_scikit_learn(
+        evaluation.segment_counts, values(evaluation, "segment"), segment_truth, segment_said
+    )
+    assert [track.truth for track in evaluation.tracks] == truth
+    assert [track.prediction.genre for track in evaluation.tracks] == said
+
+
+def test_counts_add_up_to_tracks_and_segments(
+    predictor: Predictor, dataset: PreparedDataset
+) -> None:
+    evaluation = evaluate(predictor, dataset)
+    assert evaluation.assessment.n_tracks == evaluation.track_counts.sum() == 6
+    assert evaluation.assessment.n_segments == evaluation.segment_counts.sum() == 24
+    # Two tracks a genre, four segments a track, and rows are the truth.
+    np.testing.assert_array_equal(evaluation.track_counts.sum(axis=1), [2, 2, 2])
+    np.testing.assert_array_equal(evaluation.segment_counts.sum(axis=1), [8, 8, 8])
+    assert evaluation.assessment.vote == "majority"
+
+
+def test_tracks_are_named_as_in_the_table(predictor: Predictor, dataset: PreparedDataset) -> None:
+    evaluation = evaluate(predictor, dataset, split="valid")
+    rows = dataset.tracks[dataset.tracks.split == "valid"]
+    assert [track.track_id for track in evaluation.tracks] == rows.track_id.tolist()
+    assert [track.path for track in evaluation.tracks] == rows.path.tolist()
+
+
+def test_intervals_hold_the_value_and_come_of_the_seed(
+    predictor: Predictor, dataset: PreparedDataset
+) -> None:
+    one, again = (evaluate(predictor, dataset, seed=1) for _ in range(2))
+    assert one.assessment == again.assessment
+    # Six tracks have few means, so two seeds may well agree; not six of them.
+    others = [evaluate(predictor, dataset, seed=seed).assessment for seed in range(2, 7)]
+    assert any(other.track != one.assessment.track for other in others)
+    assert any(other.segment != one.assessment.segment for other in others)
+    for level in (one.assessment.track, one.assessment.segment):
+        assert level["accuracy"].low <= level["accuracy"].value <= level["accuracy"].high
+
+
+def test_the_entrys_order_of_classes_counts_not_the_datasets(
+    predictor: Predictor, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    turned = tiny.dataset(tmp_path, contrast=5.0, genres=("rock", "blues", "jazz"))
+    assert turned.genres != dataset.genres
+    one, two = evaluate(predictor, dataset), evaluate(predictor, turned)
+    assert two.genres == tiny.GENRES
+    np.testing.assert_array_equal(one.track_counts, two.track_counts)
+    np.testing.assert_array_equal(one.segment_counts, two.segment_counts)
+    assert one.assessment == two.assessment
+
+
+def test_bad_tracks_are_left_out(predictor: Predictor, dataset: PreparedDataset) -> None:
+    tracks = dataset.tracks.copy()
+    tracks.loc[tracks.track_id == "test-jazz-0", "status"] = "silent"
+    evaluation = evaluate(predictor, replace(dataset, tracks=tracks))
+    np.testing.assert_array_equal(evaluation.track_counts.sum(axis=1), [2, 1, 2])
+
+
+def test_progress_is_told_after_each_track(predictor: Predictor, dataset: PreparedDataset) -> None:
+    told: list[tuple[int, int, str]] = []
+    evaluate(predictor, dataset, progress=lambda *step: told.append(step))
+    assert told == [(done, 6, "tracks") for done in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("genres", "odd"),
+    [(("blues", "jazz", "salsa"), "rock"), (("blues", "jazz"), "rock"),
+     (("blues", "jazz", "rock", "salsa"), "salsa")],
+)  # fmt: skip
+def test_other_genres_are_refused_and_one_is_named(
+    predictor: Predictor, dataset: PreparedDataset, genres: tuple[str, ...], odd: str
+) -> None:
+    with pytest.raises(DatasetError, match=f"tiny and tiny differ in their genres, in '{odd}'"):
+        evaluate(predictor, replace(dataset, genres=genres))
+
+
+@pytest.mark.parametrize("change", ["hop_length", "n_mels", "fmin", "scale"])
+def test_another_front_end_is_refused(
+    predictor: Predictor, dataset: PreparedDataset, change: str
+) -> None:
+    other = {
+        "hop_length": replace(tiny.SPEC, hop_length=401),
+        "n_mels": replace(tiny.SPEC, n_mels=17),
+        "fmin": replace(tiny.SPEC, fmin=1.0),
+        "scale": replace(tiny.SPEC, scale="minmax"),
+    }
+    with pytest.raises(DatasetError, match="another front end"):
+        evaluate(predictor, replace(dataset, spec=other[change]))
+
+
+def test_an_empty_split_is_refused(predictor: Predictor, dataset: PreparedDataset) -> None:
+    tracks = dataset.tracks[dataset.tracks.split != "test"].reset_index(drop=True)
+    with pytest.raises(DatasetError, match="no usable track in the test split"):
+        evaluate(predictor, replace(dataset, tracks=tracks))
+
+
+def test_recording_writes_the_figures_and_nothing_else(
+    predictor: Predictor, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    folder = tiny.entry(tmp_path)
+    before = json.loads((folder / CARD).read_text())
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != CARD}
+    valid, test = (
+        evaluate(predictor, dataset, split="valid").assessment,
+        evaluate(predictor, dataset).assessment,
+    )
+    record(folder, "valid", valid)
+    record(folder, "test", valid)
+    record(folder, "test", test)  # again: the last one counts
+    assert load_card(folder).figures == {"valid": valid, "test": test}
+    after = json.loads((folder / CARD).read_text())
+    assert {key for key in before | after if before.get(key) != after.get(key)} == {"figures"}
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != CARD} == files
+
+
+def test_recording_needs_a_card(
+    predictor: Predictor, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    assessment = evaluate(predictor, dataset).assessment
+    with pytest.raises(ZooError, match="no zoo entry"):
+        record(tmp_path, "test", assessment)
+    assert list(tmp_path.iterdir()) == []

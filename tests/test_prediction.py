@@ -1,0 +1,337 @@
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import Tensor, nn
+
+from mgr_cli import audio, votes
+from mgr_cli.config import PREDICT_BATCH, VOTE_RULES, FeatureSpec, SegmentSpec, VoteRule
+from mgr_cli.errors import AudioError, ZooError
+from mgr_cli.features.mel import log_mel
+from mgr_cli.features.normalisation import Normalisation
+from mgr_cli.files import Spool
+from mgr_cli.prediction import Prediction, Predictor, chosen_device, score_with
+from mgr_cli.zoo.card import Card, load_card
+from tests import audio_files, tiny
+
+
+@pytest.fixture(scope="module")
+def entry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.entry(tmp_path_factory.mktemp("zoo"))
+
+
+@pytest.fixture
+def predictor(entry: Path) -> Predictor:
+    return Predictor.load(entry, device="cpu")
+
+
+class Recorder:
+    """A net that gives each segment what it is told, and remembers what it saw."""
+
+    def __init__(self, rows: np.ndarray | None = None) -> None:
+        self.rows = rows
+        self.seen: list[np.ndarray] = []
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        first = sum(map(len, self.seen))
+        self.seen.append(x.copy())
+        if self.rows is None:
+            return np.full((len(x), 3), 1 / 3, np.float32)
+        return self.rows[first : first + len(x)]
+
+
+def noise(n_frames: int, *, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(-40, 10, (16, n_frames)).astype(np.float32)
+
+
+def same(one: Prediction, two: Prediction, *, atol: float) -> None:
+    np.testing.assert_allclose(one.segment_probs, two.segment_probs, rtol=0, atol=atol)
+    np.testing.assert_allclose(one.probs, two.probs, rtol=0, atol=atol)
+    assert one.genre == two.genre
+    assert one.starts == two.starts
+    assert one.padded == two.padded
+
+
+# The ladder.
+
+
+def climb(predictor: Predictor, path: Path) -> Prediction:
+    """Enter the ladder at each step, and hold the steps against each other."""
+    spec = predictor.card.features
+    waveform = audio.load(path, sample_rate=spec.sample_rate)
+    from_features = predictor.from_features(log_mel(waveform, spec))
+    from_waveform = predictor.from_waveform(waveform)
+    same(from_waveform, from_features, atol=0.0)
+    from_file = predictor.from_file(path)
+    # A stream transforms other runs of frames, and a matrix product of another shape adds
+    # up in another order: some 1e-6 of the power, a few 1e-5 dB, and the net in between.
+    same(from_file, from_waveform, atol=1e-4)
+    assert from_file.seconds == from_waveform.seconds == len(waveform) / spec.sample_rate
+    return from_file
+
+
+@pytest.mark.parametrize("scale", ["decibel", "minmax"])
+@pytest.mark.parametrize("decimation", [1.0, 2.5])
+def test_file_waveform_and_features_come_to_the_same(
+    tmp_path: Path, scale: str, decimation: float
+) -> None:
+    spec = replace(tiny.SPEC, scale=scale, decimation=decimation)  # type: ignore[arg-type]
+    card = tiny.card().model_copy(update={"features": spec})
+    predictor = Predictor(card, score_with(tiny.net(), card))
+    # Three blocks of up to ten seconds, at another rate, in stereo: 500 frames, so that the
+    # last of 50 segments ends with the frame that only the end of the track completes.
+    path = audio_files.write(tmp_path / "tones.wav", audio_files.tones(24.96, 11_025), 11_025)
+    prediction = climb(predictor, path)
+    assert prediction.seconds == pytest.approx(24.96, abs=1e-3)
+    assert prediction.decoder
+
+
+def test_a_real_recording_comes_to_the_same_on_every_step(
+    predictor: Predictor, shared: Path
+) -> None:
+    path = shared / "audio/cc/sorohanro_-_solo-trumpet-06.hq.ogg"
+    prediction = climb(predictor, path)
+    assert prediction.seconds == pytest.approx(soundfile.info(path).duration, abs=1e-3)
+    assert np.ptp(prediction.segment_probs, axis=0).max() > 0.01  # it changes over time
+
+
+def test_level_does_not_matter(predictor: Predictor) -> None:
+    waveform = audio_files.tones(3.0, 8_000)[:, 0]
+    quiet = predictor.from_waveform((0.1 * waveform).astype(np.float32))
+    same(quiet, predictor.from_waveform(waveform), atol=1e-4)  # levels refer to the loudest
+
+
+@pytest.mark.parametrize("shape", [(15, 40), (17, 40), (16, 0), (40,), (1, 16, 40)])
+def test_features_of_another_shape_are_refused(
+    predictor: Predictor, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match=r"expected \(16, n_frames\)"):
+        predictor.from_features(np.zeros(shape, np.float32))
+
+
+def test_a_file_that_cannot_be_used_is_an_audio_error(predictor: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="no such file"):
+        predictor.from_file(tmp_path / "gone.mp3")
+    truncated = audio_files.cut(
+        audio_files.write(tmp_path / "whole.flac", audio_files.tones(5.0, 8_000), 8_000),
+        0.5,
+        tmp_path / "half.flac",
+    )
+    with pytest.raises(AudioError, match=r"half\.flac: (damaged|truncated)"):
+        predictor.from_file(truncated)
+
+
+def test_a_file_shorter_than_a_column_is_an_audio_error(tmp_path: Path) -> None:
+    # A column is the middle one of 40 frames 50 ms apart: the first is at 1 s.
+    spec = replace(tiny.SPEC, decimation=40.0)
+    card = tiny.card().model_copy(update={"features": spec})
+    predictor = Predictor(card, Recorder())
+    path = audio_files.write(tmp_path / "short.wav", audio_files.tones(0.9, 8_000), 8_000)
+    with pytest.raises(AudioError, match=r"short\.wav: 0\.90 s are too short .* one is 2\.00 s"):
+        predictor.from_file(path)
+
+
+# Length.
+
+
+def peak_of(work: Callable[[], Prediction]) -> tuple[Prediction, int]:
+    """Return a result and the most memory that was held on the way, in bytes."""
+    tracemalloc.start()
+    try:
+        return work(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_track(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = FeatureSpec(sample_rate=8_000, n_fft=256, hop_length=128, n_mels=64)
+    card = tiny.card().model_copy(
+        update={
+            "features": spec,
+            "normalisation": Normalisation((-40.0,) * 64, (10.0,) * 64),
+            "segments": SegmentSpec(3.0, 3.0),
+        }
+    )
+
+    def score(x: np.ndarray) -> np.ndarray:
+        sums = np.exp(x.reshape(len(x), 64, -1).mean(axis=2)[:, 20:23])
+        probs: np.ndarray = sums / sums.sum(axis=1, keepdims=True)
+        return probs
+
+    predictor = Predictor(card, score)
+    rng = np.random.default_rng(0)
+    path = tmp_path / "long.wav"
+    with soundfile.SoundFile(path, "w", 8_000, 1, "PCM_16") as file:
+        for _ in range(30):  # minutes
+            file.write(0.1 * rng.standard_normal(60 * 8_000))
+    whole = predictor.from_waveform(audio.load(path, sample_rate=8_000))
+    monkeypatch.setattr(Spool, "MEMORY", 2**18)
+    streamed, peak = peak_of(lambda: predictor.from_file(path))
+    # As float32 the waveform takes 57.6 MB and the frames 28.8 MB. What the stream holds is
+    # a block, its spectra, and a batch of 64 segments (3 MB).
+    assert peak < 20e6
+    assert len(streamed.starts) == 598  # 112,501 frames, 188 a segment, 77 left over
+    assert streamed.seconds == 1_800
+    same(streamed, whole, atol=1e-4)
+
+
+def test_a_spool_on_disk_gives_what_one_in_memory_gives(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = audio_files.write(tmp_path / "t.wav", audio_files.tones(25.0, 8_000), 8_000)
+    in_memory = predictor.from_file(path)
+    monkeypatch.setattr(Spool, "MEMORY", 64)
+    same(predictor.from_file(path), in_memory, atol=0.0)
+
+
+def test_a_short_track_is_repeated_and_flagged() -> None:
+    recorder = Recorder()
+    card = tiny.card().model_copy(update={"normalisation": Normalisation((0.0,) * 16, (1.0,) * 16)})
+    levels = noise(4)
+    prediction = Predictor(card, recorder).from_features(levels)
+    assert prediction.padded
+    assert prediction.starts == (0.0,)
+    assert prediction.seconds == 0.2
+    (seen,) = recorder.seen
+    np.testing.assert_array_equal(seen[0], np.concatenate([levels] * 3, axis=1)[:, :10])
+
+
+def test_a_track_of_one_segment_is_whole() -> None:
+    recorder = Recorder()
+    prediction = Predictor(tiny.card(), recorder).from_features(noise(10))
+    assert not prediction.padded
+    assert prediction.starts == (0.0,)
+
+
+def test_segments_cover_the_track_and_say_where_they_begin() -> None:
+    # 47 frames, 10 a segment: four of them, and one more that ends with the track, because
+    # 7 frames are left over.
+    prediction = Predictor(tiny.card(), Recorder()).from_features(noise(47))
+    assert prediction.starts == (0.0, 0.5, 1.0, 1.5, 1.85)
+    assert prediction.segment_seconds == 0.5
+    assert prediction.starts[-1] + prediction.segment_seconds == pytest.approx(47 / 20)
+    assert len(prediction.segment_probs) == 5
+
+
+def test_segments_are_cut_where_they_say_in_batches_of_any_size() -> None:
+    recorder = Recorder()
+    card = tiny.card().model_copy(
+        update={
+            "normalisation": Normalisation((0.0,) * 16, (1.0,) * 16),
+            "segments": SegmentSpec(seconds=0.5, hop_seconds=0.25),
+        }
+    )
+    levels = noise(1_000)
+    prediction = Predictor(card, recorder).from_features(levels)
+    assert [len(x) for x in recorder.seen] == [PREDICT_BATCH] * 3 + [199 - 3 * PREDICT_BATCH]
+    for x, start in zip(np.concatenate(recorder.seen), prediction.starts, strict=True):
+        first = round(20 * start)
+        np.testing.assert_array_equal(x, levels[:, first : first + 10])
+
+
+# From segments to a genre.
+
+ROWS = np.array([[0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.4, 0.6, 0.0], [0.3, 0.3, 0.4]])
+
+
+def test_a_prediction_says_what_the_vote_says() -> None:
+    prediction = Predictor(tiny.card(), Recorder(ROWS)).from_features(noise(40))
+    np.testing.assert_allclose(prediction.probs, [0.5, 0.4, 0.1])
+    np.testing.assert_array_equal(prediction.segment_probs, ROWS)
+    assert prediction.genres == tiny.GENRES
+    assert (prediction.genre, prediction.vote) == ("blues", "mean")
+    assert prediction.confidence == pytest.approx(0.5)
+    assert prediction.decoder == ""
+
+
+@pytest.mark.parametrize("rule", VOTE_RULES)
+def test_the_rule_is_that_of_the_caller_else_of_the_card(rule: VoteRule) -> None:
+    on_card = tiny.card().model_copy(update={"vote": rule})
+    asked = Predictor(tiny.card(), Recorder(ROWS), vote=rule).from_features(noise(40))
+    own = Predictor(on_card, Recorder(ROWS)).from_features(noise(40))
+    for prediction in (asked, own):
+        assert prediction.vote == rule
+        np.testing.assert_array_equal(prediction.probs, votes.pool(ROWS, rule=rule))
+        assert prediction.genre == tiny.GENRES[votes.decide(ROWS, rule=rule)]
+    genres = {"mean": "blues", "majority": "jazz", "product": "blues"}  # 0.0432, 0.0108, 0
+    assert asked.genre == genres[rule]
+
+
+def test_ranks_begin_with_the_winner_and_fall() -> None:
+    prediction = Predictor(tiny.card(), Recorder(ROWS)).from_features(noise(40))
+    assert [genre for genre, _ in prediction.ranked()] == ["blues", "jazz", "rock"]
+    assert [p for _, p in prediction.ranked()] == pytest.approx([0.5, 0.4, 0.1])
+    # Two segments each, and jazz has the higher mean: it wins, though equal and later.
+    tied = np.array([[0.6, 0.4, 0.0], [0.6, 0.4, 0.0], [0.0, 0.9, 0.1], [0.0, 0.9, 0.1]])
+    prediction = Predictor(tiny.card(), Recorder(tied), vote="majority").from_features(noise(40))
+    assert prediction.genre == "jazz"
+    assert prediction.ranked() == [("jazz", 0.5), ("blues", 0.5), ("rock", 0.0)]
+
+
+# What the net is given.
+
+
+def test_features_are_normalised_once_by_the_cards_bands() -> None:
+    recorder = Recorder()
+    mean, std = tuple(range(-50, -34)), tuple(range(1, 17))
+    card = tiny.card().model_copy(
+        update={"normalisation": Normalisation(tuple(map(float, mean)), tuple(map(float, std)))}
+    )
+    levels = noise(10)
+    before = levels.copy()
+    Predictor(card, recorder).from_features(levels)
+    expected = (levels - np.array(mean)[:, None]) / np.array(std)[:, None]
+    np.testing.assert_allclose(recorder.seen[0][0], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(levels, before)
+
+
+class Known(nn.Module):
+    """Logits 0, 1 and 3 for every segment."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tensor([0.0, 1.0, 3.0]).repeat(len(x), 1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_temperature_divides_the_logits(temperature: float) -> None:
+    card = tiny.card().model_copy(update={"temperature": temperature})
+    prediction = Predictor(card, score_with(Known(), card)).from_features(noise(10))
+    exponentials = np.exp(np.array([0, 1, 3]) / temperature)
+    np.testing.assert_allclose(prediction.probs, exponentials / exponentials.sum(), rtol=1e-6)
+
+
+def test_loading_takes_the_entrys_own_net_and_card(entry: Path, predictor: Predictor) -> None:
+    card = load_card(entry)
+    assert predictor.card == card
+    levels = noise(10)
+    x = torch.from_numpy(tiny.NORMALISATION.apply(levels))[None]
+    with torch.inference_mode():
+        expected = tiny.net()(x).softmax(dim=1).numpy()
+    np.testing.assert_array_equal(predictor.from_features(levels).segment_probs, expected)
+
+
+def test_a_prediction_can_be_had_again(predictor: Predictor) -> None:
+    levels = noise(200)
+    same(predictor.from_features(levels), predictor.from_features(levels), atol=0.0)
+
+
+def test_an_entry_that_is_not_whole_is_a_zoo_error(tmp_path: Path) -> None:
+    with pytest.raises(ZooError):
+        Predictor.load(tmp_path)
+
+
+def test_auto_is_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch, entry: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert chosen_device("auto") == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert chosen_device("auto") == "cpu"
+    assert chosen_device("cuda") == "cuda"  # who asks for it gets it, or an error
+    card: Card = Predictor.load(entry, device="auto").card
+    assert card.name == "tiny"

@@ -1,0 +1,84 @@
+"""What the README says is what the program does: its commands, tables and figures."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from mgr_cli.models import registry
+from mgr_cli.zoo.card import Assessment, load_card
+from tests.commands.workspace import run
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def shell_lines() -> list[str]:
+    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", README, flags=re.DOTALL)
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+
+
+COMMANDS = [line for line in shell_lines() if line.startswith("mgr ")]
+
+
+def architecture_table() -> str:
+    rows = []
+    for row in registry.ARCHITECTURES.values():
+        net = registry.build(row.name, n_mels=128, n_classes=10)
+        n_parameters = sum(p.numel() for p in net.parameters())
+        rows.append(f"| `{row.name}` | {row.summary} ({row.source}) | {n_parameters:,} |")
+    return "\n".join(rows)
+
+
+def zoo_table() -> str:
+    def accuracy(figures: Assessment) -> str:
+        e = figures.track["accuracy"]
+        return f"{100 * e.value:.1f} ({100 * e.low:.1f}–{100 * e.high:.1f})"
+
+    rows = [
+        "| entry | trained on | parameters | accuracy, valid | accuracy, test | F1 macro, test |"
+    ]
+    rows.append("|---|---|---|---|---|---|")
+    default = (ROOT / "zoo" / "default.txt").read_text().strip()
+    for path in sorted((ROOT / "zoo").glob("*/card.json")):
+        card = load_card(path.parent)
+        f1 = card.figures["test"].track["f1_macro"].value
+        rows.append(
+            f"| `{card.name}`{' (default)' if card.name == default else ''} | {card.dataset.name} "
+            f"| {card.n_parameters:,} | {accuracy(card.figures['valid'])} "
+            f"| {accuracy(card.figures['test'])} | {100 * f1:.1f} |"
+        )
+    return "\n".join(rows)
+
+
+def test_ci_does_what_a_newcomer_is_told() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    set_up = README.split("## Set up")[1].split("```sh\n")[1].split("```")[0].splitlines()
+    assert len(set_up) == 2
+    assert all(line in script.splitlines() for line in set_up)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command_of_the_readme_exists(line: str) -> None:
+    words = shlex.split(line, comments=True)[1:]
+    named = words[:2] if words[0] == "zoo" else words[:1]
+    shown = run(*named, "--help", env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    options = {word.split("=")[0] for word in words if word.startswith("--")}
+    assert all(option in shown.stdout for option in options)
+
+
+def test_inline_commands_of_the_readme_exist() -> None:
+    named = set(re.findall(r"`mgr ([a-z]+)", README))
+    assert named
+    for name in named:
+        assert run(name, "--help").exit_code == 0
+
+
+def test_architectures_are_those_of_the_registry() -> None:
+    assert architecture_table() in README
+
+
+def test_figures_are_those_of_the_cards() -> None:
+    assert zoo_table() in README

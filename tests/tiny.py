@@ -1,0 +1,128 @@
+"""The smallest things that can be trained, saved and judged.
+
+Tracks are noise with one loud band a genre, so that a net tells them apart in seconds.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from mgr_cli.config import SPLITS, FeatureSpec, Recipe, SegmentSpec
+from mgr_cli.data import dataset as datasets
+from mgr_cli.data.dataset import FEATURES_FOLDER, PreparedDataset
+from mgr_cli.data.store import OK, Outcome, shard_path, write_shard
+from mgr_cli.features.normalisation import Normalisation
+from mgr_cli.models import registry
+from mgr_cli.zoo import entries
+from mgr_cli.zoo.card import Card, TrainedOn, WeightsFile
+
+GENRES = ("blues", "jazz", "rock")
+SPEC = FeatureSpec(sample_rate=8_000, n_fft=512, hop_length=400, n_mels=16)  # 20 frames a second
+SEGMENTS = SegmentSpec(seconds=0.5, hop_seconds=0.5)  # 10 frames
+LENGTH = 10
+N_FRAMES = 40  # of a track: four segments
+NORMALISATION = Normalisation(mean=(-40.0,) * 16, std=(10.0,) * 16)
+TRACKS_OF_A_GENRE = {"train": 4, "valid": 2, "test": 2}
+
+ARCHITECTURE = "short-chunk-resnet"
+NARROW = {"width": 2, "dropout": 0.0}
+RECIPE = Recipe(epochs=8, batch_size=16, learning_rate=0.01, schedule="constant", patience=8)
+
+
+def levels(label: int, rng: np.random.Generator, *, contrast: float = 20.0) -> np.ndarray:
+    """Return a track (16, N_FRAMES) in dB: bands 5 · label to 5 · label + 4 stand out."""
+    track = rng.normal(-40, 5, (SPEC.n_mels, N_FRAMES))
+    track[5 * label : 5 * label + 5] += contrast
+    return track
+
+
+def dataset(
+    folder: Path,
+    *,
+    genres: Sequence[str] = GENRES,
+    contrast: float = 20.0,
+    absent: str = "none",
+    seed: int = 0,
+) -> PreparedDataset:
+    """Write a prepared dataset of 24 tracks and return it as read back.
+
+    `contrast` is what tells the genres apart, in dB; the features of the split `absent`
+    are not there, though the table says that its tracks are whole.
+    """
+    rng = np.random.default_rng(seed)
+    rows, features = [], []
+    for split in SPLITS:
+        for label, genre in enumerate(GENRES):
+            for copy in range(TRACKS_OF_A_GENRE[split]):
+                name = f"{split}-{genre}-{copy}"
+                track = levels(label, rng, contrast=contrast)
+                features.append(None if split == absent else track)
+                rows.append([name, f"{name}.wav", genre, 2.0, 8_000, "pcm", split, OK, "", "none"])
+    write_shard(
+        shard_path(folder / FEATURES_FOLDER, 0),
+        inputs="made up",
+        outcomes=[Outcome(OK)] * len(features),
+        features=features,
+    )
+    whole = PreparedDataset(
+        root=folder,
+        name="tiny",
+        layout="made up",
+        genres=tuple(genres),
+        spec=SPEC,
+        normalisation=NORMALISATION,
+        tracks=pd.DataFrame(rows, columns=list(datasets.COLUMNS)),
+    )
+    datasets.save(whole, details={})
+    return datasets.load(folder)
+
+
+def net(*, seed: int = 0) -> nn.Module:
+    """Make an untrained net in evaluation mode, its batch norms as if it had seen something."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        made = registry.build(ARCHITECTURE, n_mels=16, n_classes=3, changes=NARROW)
+        made.train()
+        for _ in range(3):
+            made(torch.randn(8, SPEC.n_mels, LENGTH))
+    return made.eval()
+
+
+def card(name: str = "tiny", *, created: str = "2024-05-01T12:00:00+00:00") -> Card:
+    """Make a card that fits `net`."""
+    nothing = WeightsFile(file="none", sha256="0" * 64)
+    return Card(
+        name=name,
+        created=created,
+        architecture=ARCHITECTURE,
+        hyperparameters=dict(NARROW),
+        n_parameters=0,
+        classes=GENRES,
+        features=SPEC,
+        normalisation=NORMALISATION,
+        segments=SEGMENTS,
+        vote="mean",
+        recipe=RECIPE,
+        seed=0,
+        best_epoch=1,
+        dataset=TrainedOn(name="tiny", split_digest="a" * 64, counts={"train": 12}),
+        figures={},
+        weights=nothing,
+        golden=nothing,
+        licence="none",
+        provenance="made by a test",
+        versions={"torch": "2"},
+    )
+
+
+def entry(
+    zoo: Path, name: str = "tiny", *, created: str = "2024-05-01T12:00:00+00:00", seed: int = 0
+) -> Path:
+    """Save an untrained entry and return its folder."""
+    return entries.save(
+        card(name, created=created), net(seed=seed), zoo, rng=np.random.default_rng(seed)
+    )
