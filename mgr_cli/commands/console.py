@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 SOME_FAILED = 1
 WRONG_COMMAND = 2
@@ -23,18 +24,33 @@ WRONG_COMMAND = 2
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+_screen: Console | None = None
+"""While a bar is shown and both streams end at one terminal: the console that has the bar, and
+must print all lines, whole ones, else they would be written into it."""
+
+
+def data(text: str) -> None:
+    """Print whole lines on stdout as they are, with file names that are not UTF-8."""
+    if _screen is not None:
+        _screen.print(_printable(text).removesuffix("\n"), markup=False)
+    else:
+        typer.echo(text.encode("utf-8", "surrogateescape"), nl=False)
+
 
 def error(message: str) -> None:
     """Print one line on stderr, whatever is in the message."""
-    line = " ".join(message.split())
-    line = line.encode("utf-8", "backslashreplace").decode()  # names that are not UTF-8
-    err.print("error:", style="bold red", end=" ")
-    err.print(line, markup=False)
+    line = Text("error: ", style="bold red")
+    line.append(_printable(" ".join(message.split())), style="not bold default")
+    (_screen or err).print(line)
 
 
 def note(message: str) -> None:
     """Print one line of information on stderr."""
-    err.print(message, style="dim", markup=False)
+    (_screen or err).print(_printable(message), style="dim", markup=False)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def fail(message: str) -> NoReturn:
@@ -52,6 +68,8 @@ def progress(description: str) -> Iterator[Callable[[int, int, str], None]]:
     callable
         To be called as ``(done, total, what)``.
     """
+    global _screen
+    shared = out.is_terminal and err.is_terminal
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -59,17 +77,23 @@ def progress(description: str) -> Iterator[Callable[[int, int, str], None]]:
         TextColumn("{task.fields[what]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=err,
+        console=out if shared else err,
         transient=True,
         disable=not err.is_terminal,
+        redirect_stdout=False,  # else rich would send what we print on stdout to stderr
+        redirect_stderr=False,
     )
-    with bar:
-        task = bar.add_task(description, total=None, what="")
+    _screen = out if shared else None
+    try:
+        with bar:
+            task = bar.add_task(description, total=None, what="")
 
-        def report(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, what=what)
+            def report(done: int, total: int, what: str) -> None:
+                bar.update(task, completed=done, total=total, what=what)
 
-        yield report
+            yield report
+    finally:
+        _screen = None
 
 
 def silence_native_code() -> None:

@@ -118,7 +118,7 @@ def _show_json(path: Path, predictor: "Predictor", prediction: "Prediction") -> 
 def _print(record: dict[str, object]) -> None:
     import json
 
-    typer.echo(json.dumps(record))
+    console.data(json.dumps(record) + "\n")
 
 
 class _Csv:
@@ -140,8 +140,7 @@ class _Csv:
             writer.writerow([*shown, *probs])
             self._header = False
         writer.writerow([*(row[key] for key in shown), *probs.values()])
-        encoded = text.getvalue().encode("utf-8", "surrogateescape")
-        typer.echo(encoded, nl=False)
+        console.data(text.getvalue())
 
 
 class _Table:
@@ -152,18 +151,21 @@ class _Table:
         self._top = top
 
     def __call__(self, path: Path, predictor: "Predictor", prediction: "Prediction") -> None:
+        from rich.text import Text
+
         from mgr_cli import audio
 
         name = audio.shown(path)
         if self._alone:
             self._show_one(name, predictor, prediction)
         else:
-            console.out.print(
-                f"[bold]{prediction.genre:<14}[/] {100 * prediction.confidence:5.1f} %  "
-                f"{_bar(prediction.confidence, 10)}  ",
-                end="",
+            line = Text(f"{prediction.genre:<14}", style="bold")
+            line.append(
+                f" {100 * prediction.confidence:5.1f} %  {_bar(prediction.confidence, 10)}  "
+                f"{name}{' (padded)' if prediction.padded else ''}",
+                style="not bold",
             )
-            console.out.print(name + (" (padded)" if prediction.padded else ""), markup=False)
+            console.out.print(line)
 
     def _show_one(self, name: str, predictor: "Predictor", prediction: "Prediction") -> None:
         from rich.text import Text
@@ -191,6 +193,8 @@ class _Table:
 
 def _show_timeline(prediction: "Prediction", colours: dict[str, str]) -> None:
     """Print the segments in order: neighbours of one genre are one line."""
+    from rich.text import Text
+
     labels = prediction.segment_probs.argmax(axis=1)
     runs: list[tuple[float, float, str, list[float]]] = []
     for start, label, probs in zip(
@@ -205,9 +209,10 @@ def _show_timeline(prediction: "Prediction", colours: dict[str, str]) -> None:
             runs.append((start, stop, genre, [float(probs[label])]))
     console.out.print("timeline", style="dim")
     for start, stop, genre, confidences in runs:
-        console.out.print(f"{_clock(start)} – {_clock(stop)}  ", end="")
-        console.out.print("■" * len(confidences), genre, style=colours.get(genre, ""), end="")
-        console.out.print(f"  {100 * sum(confidences) / len(confidences):.0f} %", style="dim")
+        line = Text(f"{_clock(start)} – {_clock(stop)}  ")
+        line.append(f"{'■' * len(confidences)} {genre}", style=colours.get(genre, ""))
+        line.append(f"  {100 * sum(confidences) / len(confidences):.0f} %", style="dim")
+        console.out.print(line)
 
 
 def _bar(share: float, width: int) -> str:

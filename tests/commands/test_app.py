@@ -1,4 +1,6 @@
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +69,39 @@ def test_native_libraries_are_silent_on_stderr(tmp_path: Path) -> None:
     done = process("predict", str(tmp_path / "x.mp3"))
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_data_goes_to_stdout_while_the_bar_is_on_a_terminal(inside: Path) -> None:
+    import pty
+
+    terminal, end = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "mgr_cli", "predict", "--json", "songs/hum"],
+        stdout=subprocess.PIPE, stderr=end, check=True,
+    )  # fmt: skip
+    os.close(end)
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 8
+    assert b"predicting" in os.read(terminal, 100_000)
+    os.close(terminal)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_lines_on_a_terminal_are_not_written_into_the_bar(inside: Path) -> None:
+    import pty
+
+    terminal, end = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "mgr_cli", "predict", "songs/hum/0.wav", "missing.mp3"],
+        stdout=end, stderr=end, check=False,
+    )  # fmt: skip
+    os.close(end)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-ln-z]", "\n", shown)  # what moves or clears, not colours
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in re.split(r"[\r\n]+", plain)]
+    assert any(line.endswith("songs/hum/0.wav") and "predicting" not in line for line in lines)
+    assert "error: missing.mp3: no such file; check the path" in lines
 
 
 def test_version_is_the_packages() -> None:
