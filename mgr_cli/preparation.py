@@ -23,7 +23,7 @@ from mgr_cli.config import SEED, SPLIT_RATIOS, FeatureSpec, Progress, silent
 from mgr_cli.data import dataset as datasets
 from mgr_cli.data import splits
 from mgr_cli.data.dataset import FEATURES_FOLDER, PreparedDataset
-from mgr_cli.data.sources import RawTrack, Scan, Source, recognise
+from mgr_cli.data.sources import RawTrack, Scan, Source, Wishes, recognise
 from mgr_cli.data.store import (
     OK,
     TRACKS_IN_SHARD,
@@ -35,6 +35,8 @@ from mgr_cli.data.store import (
 )
 from mgr_cli.errors import DatasetError, MgrError
 from mgr_cli.files import sha256
+
+NOTHING_SPECIAL = Wishes()
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def prepare(
     target: Path,
     name: str | None = None,
     layout: str | None = None,
-    spec: FeatureSpec | None = None,
+    wishes: Wishes = NOTHING_SPECIAL,
     ratios: tuple[float, float, float] = SPLIT_RATIOS,
     seed: int = SEED,
     n_jobs: int = -1,
@@ -76,8 +78,8 @@ def prepare(
         That of `root` by default.
     layout : str, optional
         Name of a source; recognised by default.
-    spec : FeatureSpec, optional
-        Front end; the source's own by default.
+    wishes : Wishes
+        What is asked of the source: another front end, a subset …
     ratios : tuple of float
         Of train, valid and test, where the dataset has no split of its own.
     seed : int
@@ -98,7 +100,7 @@ def prepare(
         If the folder is no dataset, or no track of it can be trained on.
     """
     source = recognise(root, layout=layout)
-    scan = source.scan(root, spec=spec)
+    scan = source.scan(root, wishes)
     _check_ids(root, scan)
     folder = target / (name or root.resolve().name)
     shards = [
@@ -147,7 +149,7 @@ def _check_ids(root: Path, scan: Scan) -> None:
         raise DatasetError(f"{root}: the dataset lists no track")
     seen: set[str] = set()
     for track in scan.tracks:
-        if not track.track_id or not track.genre:
+        if not track.track_id or not (track.genre or track.problem):
             raise DatasetError(f"{root}: {track.path or 'a track'} lacks a track_id or a genre")
         if track.track_id in seen:
             raise DatasetError(f"{root}: track {track.track_id} is listed twice")
@@ -164,7 +166,8 @@ def _inputs_digest(
             return track.path, -1, -1
         return track.path, status.st_size, status.st_mtime_ns
 
-    record = [source.name, asdict(spec), [look(track) for track in tracks]]
+    # A problem is known before reading: it goes in, so that a mended table is read again.
+    record = [source.name, asdict(spec), [(*look(track), track.problem) for track in tracks]]
     return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
@@ -173,6 +176,8 @@ def _read_one(
 ) -> tuple[Outcome, np.ndarray | None]:
     path = root / track.path
     try:
+        if track.problem:
+            raise DatasetError(track.problem)
         if not _stays_below(track.path):
             raise DatasetError("its path leads out of the dataset's folder, or nowhere")
         read = source.read(path, spec)
@@ -219,7 +224,12 @@ def _table(
     ]
     if all(track.split is None for track in scan.tracks):
         usable = [row for row in rows if row["status"] == OK]
-        dealt = splits.stratified([row["genre"] for row in usable], rng=rng, ratios=ratios)
+        dealt = splits.deal(
+            [row["genre"] for row in usable],
+            [row["artist"] or row["album"] for row in usable],
+            rng=rng,
+            ratios=ratios,
+        )
         for row, split in zip(usable, dealt, strict=True):
             row["split"] = split
     table = pd.DataFrame(rows, columns=list(datasets.COLUMNS))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mgr_cli import audio, votes
 from mgr_cli.config import PREDICT_BATCH, VOTE_RULES, FeatureSpec, SegmentSpec, VoteRule
-from mgr_cli.errors import AudioError, ZooError
+from mgr_cli.errors import AudioError, MgrError, ZooError
 from mgr_cli.features.mel import log_mel
 from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.files import Spool
@@ -332,6 +332,7 @@ def test_auto_is_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch, entry:
     assert chosen_device("auto") == "cuda"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert chosen_device("auto") == "cpu"
-    assert chosen_device("cuda") == "cuda"  # who asks for it gets it, or an error
+    with pytest.raises(MgrError, match="no GPU"):
+        chosen_device("cuda")
     card: Card = Predictor.load(entry, device="auto").card
     assert card.name == "tiny"

@@ -17,6 +17,7 @@ from mgr_cli import preparation
 from mgr_cli.config import FeatureSpec
 from mgr_cli.data import dataset as datasets
 from mgr_cli.data import images, store
+from mgr_cli.data.sources import Wishes
 from mgr_cli.errors import DatasetError
 from mgr_cli.files import sha256
 from mgr_cli.preparation import Preparation, prepare
@@ -133,7 +134,7 @@ def test_another_front_end_redoes_everything(tmp_path: Path, reads: list[str]) -
     root = write_set(tmp_path / "raw")
     make(root, tmp_path)
     reads.clear()
-    assert make(root, tmp_path, spec=FeatureSpec(n_mels=16)).n_reused == 0
+    assert make(root, tmp_path, wishes=Wishes(spec=FeatureSpec(n_mels=16))).n_reused == 0
     assert len(reads) == 12
 
 
@@ -227,7 +228,7 @@ def test_track_too_short_for_one_column_gets_a_status(tmp_path: Path) -> None:
         write(tmp_path / f"raw/rock/{number}.wav", tones(seconds, 8_000), 8_000)
     # A column every 8,000 samples, of which the first one stands at 4,000.
     spec = FeatureSpec(sample_rate=8_000, hop_length=100, decimation=80.0)
-    made = make(tmp_path / "raw", tmp_path, spec=spec)
+    made = make(tmp_path / "raw", tmp_path, wishes=Wishes(spec=spec))
     assert made.bad == [("rock/1.wav", "too short for one frame")]
 
 

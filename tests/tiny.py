@@ -61,7 +61,9 @@ def dataset(
                 name = f"{split}-{genre}-{copy}"
                 track = levels(label, rng, contrast=contrast)
                 features.append(None if split == absent else track)
-                rows.append([name, f"{name}.wav", genre, 2.0, 8_000, "pcm", split, OK, "", "none"])
+                says = [genre, "", "", ""]  # genres, artist, album, title
+                heard = [2.0, 8_000, "pcm", split, OK, "", "none"]
+                rows.append([name, f"{name}.wav", genre, *says, *heard])
     write_shard(
         shard_path(folder / FEATURES_FOLDER, 0),
         inputs="made up",

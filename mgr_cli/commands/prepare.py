@@ -1,12 +1,13 @@
 """`mgr prepare`: any dataset to features, splits, and a report of what was wrong."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mgr_cli.commands import console, options
 from mgr_cli.config import SEED
+from mgr_cli.data.sources import SOURCES, Level, Subset, Wishes
 
 SHOWN_BAD = 10
 
@@ -15,8 +16,27 @@ def command(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the dataset lies.")],
     layout: Annotated[
         str | None,
-        typer.Option("--layout", help="images or folder [default: what it looks like]."),
+        typer.Option("--layout", help=f"{', '.join(SOURCES)} [default: what it looks like]."),
     ] = None,
+    split: Annotated[
+        Literal["own", "random"],
+        typer.Option("--split", help="The dataset's own if it has one, or dealt out at random."),
+    ] = "own",
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            "--metadata",
+            metavar="FOLDER",
+            help="FMA's tables [default: fma_metadata in or beside the dataset].",
+        ),
+    ] = None,
+    subset: Annotated[
+        Subset | None,
+        typer.Option("--subset", help="Of FMA [default: what the folder's name says]."),
+    ] = None,
+    level: Annotated[
+        Level, typer.Option("--level", help="FMA's genres: at the top of its tree, or below.")
+    ] = "top",
     name: Annotated[
         str | None, typer.Option("--name", help="Of the dataset [default: the folder's].")
     ] = None,
@@ -29,18 +49,22 @@ def command(
 ) -> None:
     """Make a dataset ready for training.
 
-    Layouts: `images` (grey log-mel pictures and a tracks.csv) and `folder` (one folder a
-    genre, audio files in it). A run that was stopped goes on where it was.
+    The layout is recognised: FMA's audio tree with its metadata, GTZAN's genres, log-mel
+    pictures with a tracks.csv, or one folder a genre. A run that was stopped goes on where it
+    was.
     """
     from mgr_cli import preparation
 
+    wishes = Wishes(metadata=metadata, subset=subset, level=level, own_split=split == "own")
     with console.progress("preparing") as progress:
         done = preparation.prepare(
-            folder, target=prepared, name=name, layout=layout, seed=seed,
+            folder, target=prepared, name=name, layout=layout, wishes=wishes, seed=seed,
             n_jobs=jobs, progress=progress,
         )  # fmt: skip
     dataset = done.dataset
     _show(done)
+    if dataset.layout == "gtzan" and split == "random":
+        console.note("a random split of GTZAN leaks: expect it to read 10 to 20 points too high")
     if done.n_reused:
         console.note(f"{done.n_reused} tracks were prepared already")
     for path, reason in done.bad[:SHOWN_BAD]:

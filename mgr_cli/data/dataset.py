@@ -31,8 +31,8 @@ DESCRIPTION = "dataset.json"
 TRACKS = "tracks.csv"
 FEATURES_FOLDER = "log-mel"
 COLUMNS = (
-    "track_id", "path", "genre", "seconds", "sample_rate", "codec",
-    "split", "status", "digest", "decoder",
+    "track_id", "path", "genre", "genres", "artist", "album", "title",
+    "seconds", "sample_rate", "codec", "split", "status", "digest", "decoder",
 )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def load(root: Path) -> PreparedDataset:
         description = json.loads(path.read_text(encoding="utf-8"))
         if description["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {description['format_version']}")
-        text = ("track_id", "path", "genre", "codec", "split", "status", "digest", "decoder")
+        text = set(COLUMNS) - {"seconds", "sample_rate"}
         tracks = pd.read_csv(
             root / TRACKS, dtype=dict.fromkeys(text, str), keep_default_na=False, usecols=COLUMNS
         )

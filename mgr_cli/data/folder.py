@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mgr_cli import audio
 from mgr_cli.config import FEATURES, FeatureSpec
-from mgr_cli.data.sources import RawTrack, ReadTrack, Scan
+from mgr_cli.data.sources import RawTrack, ReadTrack, Scan, Wishes
 from mgr_cli.errors import DatasetError
 from mgr_cli.features import mel
 from mgr_cli.files import find
@@ -16,15 +16,15 @@ def fits(root: Path) -> bool:
     return any(True for _ in _audio(root))
 
 
-def scan(root: Path, *, spec: FeatureSpec | None = None) -> Scan:
+def scan(root: Path, wishes: Wishes) -> Scan:
     """List the audio files of a folder's folders; the genre is the folder's name.
 
     Parameters
     ----------
     root : Path
         Folder of the genres.
-    spec : FeatureSpec, optional
-        Front end; the project's default without it.
+    wishes : Wishes
+        Its `spec` is the front end; the project's default without it.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def scan(root: Path, *, spec: FeatureSpec | None = None) -> Scan:
         tracks.append(RawTrack(track_id=relative, path=relative, genre=genre))
     if not tracks:
         raise DatasetError(f"{root}: no audio in it; expected one folder a genre with audio files")
-    return Scan(tuple(sorted(tracks, key=lambda track: track.track_id)), spec or FEATURES)
+    return Scan(tuple(sorted(tracks, key=lambda track: track.track_id)), wishes.spec or FEATURES)
 
 
 def read(path: Path, spec: FeatureSpec) -> ReadTrack:

@@ -14,11 +14,12 @@ from PIL import Image, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
 from mgr_cli.config import FEATURES, SPLITS, FeatureSpec
-from mgr_cli.data.sources import RawTrack, ReadTrack, Scan
+from mgr_cli.data.sources import RawTrack, ReadTrack, Scan, Wishes
 from mgr_cli.errors import DatasetError
 
 TABLE = "tracks.csv"
 COLUMNS = ("track_id", "path", "genre")
+OPTIONAL = ("genres", "artist", "album", "title")
 MAX_SIDE = 16_384  # pixels; a larger picture is refused before it is decoded
 CLIP_SECONDS = 30.0
 
@@ -45,16 +46,16 @@ def fits(root: Path) -> bool:
     return (first.get("path") or "").lower().endswith((".png", ".jpg", ".jpeg"))
 
 
-def scan(root: Path, *, spec: FeatureSpec | None = None) -> Scan:
+def scan(root: Path, wishes: Wishes) -> Scan:
     """List the pictures of a folder.
 
     Parameters
     ----------
     root : Path
         Folder of `tracks.csv`; the paths in it are relative to it.
-    spec : FeatureSpec, optional
-        Front end that drew the pictures. Without it, that of the known set with pictures
-        of this size; else 30 s at 22,050 Hz with librosa's defaults.
+    wishes : Wishes
+        Its `spec` is the front end that drew the pictures. Without it, that of the known set
+        with pictures of this size; else 30 s at 22,050 Hz with librosa's defaults.
 
     Raises
     ------
@@ -73,7 +74,7 @@ def scan(root: Path, *, spec: FeatureSpec | None = None) -> Scan:
     missing = [column for column in COLUMNS if column not in rows[0]]
     if missing:
         raise DatasetError(f"{table}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}")
-    has_split = "split" in rows[0]
+    has_split = "split" in rows[0] and wishes.own_split
     tracks = tuple(
         sorted(
             (
@@ -82,13 +83,14 @@ def scan(root: Path, *, spec: FeatureSpec | None = None) -> Scan:
                     path=row["path"] or "",
                     genre=row["genre"] or "",
                     split=_split(table, row) if has_split else None,
+                    **{column: row.get(column) or "" for column in OPTIONAL},
                 )
                 for row in rows
             ),
             key=lambda track: track.track_id,
         )
     )
-    return Scan(tracks, spec or _spec_of(root, tracks))
+    return Scan(tracks, wishes.spec or _spec_of(root, tracks))
 
 
 def read(path: Path, spec: FeatureSpec) -> ReadTrack:

@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from mgr_cli.config import FeatureSpec
 from mgr_cli.errors import DatasetError
+
+if TYPE_CHECKING:  # the table is read at every start of the program
+    import numpy as np
+
+Subset = Literal["small", "medium", "large", "full"]
+Level = Literal["top", "sub"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,38 @@ class RawTrack:
 
 
 @dataclass(frozen=True)
+class Wishes:
+    """What a user may ask of a source; each one takes what concerns it.
+
+    Attributes
+    ----------
+    spec : FeatureSpec, optional
+        Front end; the source's own by default.
+    metadata : Path, optional
+        Folder of FMA's tables; looked for in and beside the dataset by default.
+    subset : {"small", "medium", "large", "full"}, optional
+        Of FMA; what the folder's name says by default, else all tracks that are there.
+    level : {"top", "sub"}
+        Whether FMA's genres are those at the top of its tree, or those below.
+    own_split : bool
+        Whether a split that comes with the dataset is taken; else its tracks are dealt out.
+    """
+
+    spec: FeatureSpec | None = None
+    metadata: Path | None = None
+    subset: Subset | None = None
+    level: Level = "top"
+    own_split: bool = True
+
+
+@dataclass(frozen=True)
 class ReadTrack:
     """What came out of a track's file.
 
     `features` is float32 of shape (n_mels, n_frames).
     """
 
-    features: np.ndarray
+    features: "np.ndarray"
     seconds: float
     sample_rate: int
     codec: str
@@ -78,15 +107,15 @@ class Source:
         """Tell whether a folder has this layout."""
         return bool(self._function("fits")(root))
 
-    def scan(self, root: Path, *, spec: FeatureSpec | None = None) -> Scan:
-        """List the tracks of a folder; `spec` replaces the source's own front end.
+    def scan(self, root: Path, wishes: Wishes) -> Scan:
+        """List the tracks of a folder.
 
         Raises
         ------
         DatasetError
             If the folder is not what it should be.
         """
-        scan: Scan = self._function("scan")(root, spec=spec)
+        scan: Scan = self._function("scan")(root, wishes)
         return scan
 
     def read(self, path: Path, spec: FeatureSpec) -> ReadTrack:
@@ -106,6 +135,8 @@ class Source:
 
 
 _ROWS = (
+    Source("fma", "mgr_cli.data.fma", "FMA's tree, 000/000002.mp3, and its fma_metadata"),
+    Source("gtzan", "mgr_cli.data.gtzan", "GTZAN's genres/ with blues.00000.wav and so on"),
     Source("images", "mgr_cli.data.images", "grey log-mel pictures and their tracks.csv"),
     Source("folder", "mgr_cli.data.folder", "one folder a genre, audio files in it"),
 )

@@ -11,44 +11,59 @@ import numpy as np
 from mgr_cli.config import SPLIT_RATIOS, SPLITS
 
 
-def stratified(
+def deal(
     genres: Sequence[str],
+    groups: Sequence[str],
     *,
     rng: np.random.Generator,
     ratios: tuple[float, float, float] = SPLIT_RATIOS,
 ) -> list[str]:
-    """Deal tracks out to train, valid and test, genre by genre.
+    """Deal tracks out to train, valid and test, genre by genre, groups kept together.
 
     Parameters
     ----------
-    genres : sequence of str
-        One a track.
+    genres, groups : sequence of str
+        One a track. Tracks of one group, an artist or an album, end in one split; an empty
+        group is a group of its own.
     rng : np.random.Generator
-        Shuffles the tracks of a genre.
+        Shuffles the groups.
     ratios : tuple of float
         Shares of train, valid and test; they need not sum to one.
 
     Returns
     -------
     list of str
-        The split of each track. Counts within a genre are the ratios rounded by largest
-        remainder; valid and test get at least one track each where the genre has three.
+        The split of each track. Groups go, the largest first, to where their genres are
+        most wanting, so that where all are small the counts within a genre are the ratios
+        rounded; valid and test get a track each where a genre has three groups.
 
     Raises
     ------
     ValueError
         If a ratio is negative or the ratio of train is zero.
+
+    References
+    ----------
+    After the greedy rule of K. Sechidis et al., "On the stratification of multi-label data",
+    ECML PKDD 2011, with groups in the place of examples.
     """
     if min(ratios) < 0 or ratios[0] == 0:
         raise ValueError(f"split ratios are {ratios}, expected none negative and some to train on")
+    members: dict[str, list[int]] = {}
+    for track, group in enumerate(groups):
+        members.setdefault(group or f"\0{track}", []).append(track)
+    names, label = np.unique(np.array(genres, dtype=object), return_inverse=True)
+    wanted = np.array([_counts(int(n), ratios) for n in np.bincount(label)], dtype=float)
+    order = [list(members)[place] for place in rng.permutation(len(members))]
     splits = np.empty(len(genres), dtype=object)
-    names = np.array(genres, dtype=object)
-    for genre in sorted(set(genres)):
-        members = rng.permutation(np.flatnonzero(names == genre))
-        _, n_valid, n_test = _counts(len(members), ratios)
-        splits[members] = "train"
-        splits[members[:n_valid]] = "valid"
-        splits[members[n_valid : n_valid + n_test]] = "test"
+    for group in sorted(order, key=lambda name: -len(members[name])):
+        tracks = members[group]
+        brings = np.bincount(label[tracks], minlength=len(names))
+        # How much of what the group brings each split still wants, as a share of its needs.
+        room = np.minimum(wanted, brings[:, None]).clip(0).sum(axis=0)
+        split = int(np.lexsort((-wanted[brings > 0].sum(axis=0), -room))[0])
+        splits[tracks] = SPLITS[split]
+        wanted[:, split] -= brings
     return splits.tolist()
 
 

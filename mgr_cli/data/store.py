@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from mgr_cli.errors import DatasetError
 from mgr_cli.files import replacing
@@ -60,8 +60,8 @@ def write_shard(
     record = json.dumps(
         {"inputs": inputs, "outcomes": [asdict(outcome) for outcome in outcomes]}, sort_keys=True
     )
-    with replacing(path) as part:
-        save_file(tensors, part, metadata={"mgr": record})
+    with replacing(path) as part:  # save_file has a temporary file of its own, that a kill leaves
+        part.write_bytes(save(tensors, metadata={"mgr": record}))
 
 
 def read_outcomes(path: Path, *, inputs: str) -> list[Outcome] | None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from platformdirs import user_data_path
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as to_bytes
 
 from mgr_cli.config import MAX_WEIGHTS_BYTES
 from mgr_cli.errors import ArchitectureError, ZooError
@@ -173,9 +174,10 @@ def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -
     try:
         # Training leaves nets channels_last; safetensors would write those bytes as they lie.
         weights = {key: value.contiguous().numpy() for key, value in net.state_dict().items()}
-        save_file(weights, part / WEIGHTS)
+        (part / WEIGHTS).write_bytes(to_bytes(weights))
         shape = (GOLDEN_BATCH, card.features.n_mels, card.segments.length(card.features))
-        save_file(_sample(net, rng.standard_normal(shape, np.float32)), part / GOLDEN)
+        golden = _sample(net, rng.standard_normal(shape, np.float32))
+        (part / GOLDEN).write_bytes(to_bytes(golden))
         card = card.model_copy(
             update={
                 "n_parameters": sum(p.numel() for p in net.parameters()),
@@ -184,9 +186,7 @@ def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -
             }
         )
         save_card(part, card)
-        for file in part.iterdir():  # safetensors makes private files, mkdtemp a private folder
-            shutil.copymode(part / CARD, file)
-        mode = (part / CARD).stat().st_mode
+        mode = (part / CARD).stat().st_mode  # mkdtemp makes private folders
         part.chmod(mode | (mode & 0o444) >> 2)  # who may read the files may enter the folder
         part.rename(target)
     except BaseException:

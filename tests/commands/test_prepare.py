@@ -34,4 +34,4 @@ def test_second_run_reuses_the_first(tmp_path: Path) -> None:
 def test_unknown_layout_lists_the_known_ones(tmp_path: Path) -> None:
     result = run("prepare", tmp_path, "--layout", "tree")
     assert result.exit_code == 2
-    assert "images, folder" in result.stderr
+    assert "fma, gtzan, images, folder" in result.stderr

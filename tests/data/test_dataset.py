@@ -28,10 +28,13 @@ ROWS = [
 ]
 
 
+UNKNOWN = ("", "NA", "", "")  # genres, artist, album, title
+
+
 def dataset(root: Path) -> PreparedDataset:
     table = pd.DataFrame(
         [
-            (track, f"{track}.png", genre, 29.976, 44_100, "PNG", split, status, "ab", "Pillow")
+            (track, f"{track}.png", genre, *UNKNOWN, 29.976, 44_100, "PNG", split, status, "ab", "")
             for track, genre, split, status in ROWS
         ],
         columns=list(datasets.COLUMNS),

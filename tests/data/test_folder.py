@@ -6,6 +6,7 @@ import pytest
 from mgr_cli import audio
 from mgr_cli.config import FEATURES, FeatureSpec
 from mgr_cli.data import folder
+from mgr_cli.data.sources import Wishes
 from mgr_cli.errors import AudioError, DatasetError
 from mgr_cli.features import mel
 from tests.audio_files import tones, write
@@ -20,7 +21,7 @@ def touch(root: Path, *names: str) -> None:
 
 def test_genre_is_the_folder_below_the_root_however_deep_the_file(tmp_path: Path) -> None:
     touch(tmp_path, "rock/z.mp3", "rock/album/cd 1/a.FLAC", "blues/B.Wav", "blues/cover.png")
-    tracks = folder.scan(tmp_path).tracks
+    tracks = folder.scan(tmp_path, Wishes()).tracks
     assert [(track.track_id, track.genre) for track in tracks] == [
         ("blues/B.Wav", "blues"),
         ("rock/album/cd 1/a.FLAC", "rock"),
@@ -31,14 +32,14 @@ def test_genre_is_the_folder_below_the_root_however_deep_the_file(tmp_path: Path
 
 def test_files_without_a_genre_and_hidden_ones_are_passed_over(tmp_path: Path) -> None:
     touch(tmp_path, "loose.mp3", ".trash/a.mp3", "rock/._b.mp3", "rock/c.mp3", "empty/notes.txt")
-    assert [track.path for track in folder.scan(tmp_path).tracks] == ["rock/c.mp3"]
+    assert [track.path for track in folder.scan(tmp_path, Wishes()).tracks] == ["rock/c.mp3"]
 
 
 def test_folder_without_audio_is_refused_and_does_not_fit(tmp_path: Path) -> None:
     touch(tmp_path, "loose.mp3", "rock/notes.txt")
     assert not folder.fits(tmp_path)
     with pytest.raises(DatasetError, match="no audio in it; expected one folder a genre"):
-        folder.scan(tmp_path)
+        folder.scan(tmp_path, Wishes())
 
 
 def test_folder_of_folders_with_audio_fits(tmp_path: Path) -> None:
@@ -56,14 +57,14 @@ def test_folder_that_cannot_be_read_is_named(
 
     monkeypatch.setattr(folder, "find", refuse)
     with pytest.raises(DatasetError, match=r"rock/locked: cannot be read \(Permission denied\)"):
-        folder.scan(tmp_path)
+        folder.scan(tmp_path, Wishes())
 
 
 def test_front_end_is_the_projects_unless_named(tmp_path: Path) -> None:
     touch(tmp_path, "rock/a.mp3")
-    assert folder.scan(tmp_path).spec == FEATURES
+    assert folder.scan(tmp_path, Wishes()).spec == FEATURES
     spec = FeatureSpec(n_mels=40)
-    assert folder.scan(tmp_path, spec=spec).spec == spec
+    assert folder.scan(tmp_path, Wishes(spec=spec)).spec == spec
 
 
 def test_read_computes_the_levels_of_the_decoded_file(tmp_path: Path) -> None:
@@ -95,6 +96,6 @@ def test_file_that_is_no_audio_is_refused(tmp_path: Path) -> None:
 
 
 def test_real_wavs_are_listed_by_genre(shared: Path) -> None:
-    tracks = folder.scan(shared / "audio" / "gtzan").tracks
+    tracks = folder.scan(shared / "audio" / "gtzan", Wishes()).tracks
     assert len(tracks) == 10
     assert all(track.path == f"{track.genre}/{track.genre}.00000.wav" for track in tracks)

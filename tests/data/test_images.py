@@ -6,6 +6,7 @@ from PIL import Image, PngImagePlugin
 
 from mgr_cli.config import FEATURES, FeatureSpec
 from mgr_cli.data import images
+from mgr_cli.data.sources import Wishes
 from mgr_cli.errors import DatasetError
 from tests.data.pictures import draw, write_table
 
@@ -109,7 +110,7 @@ def test_damaged_bytes_raise_nothing_else(tmp_path: Path, suffix: str) -> None:
         (tmp_path / "a.png").write_bytes(data)
         write_table(tmp_path, [("a", "a.png", "rock", "")])
         for act in (
-            lambda: images.scan(tmp_path),
+            lambda: images.scan(tmp_path, Wishes()),
             lambda: images.read(tmp_path / "a.png", FEATURES),
         ):
             try:
@@ -122,7 +123,7 @@ def test_damaged_bytes_raise_nothing_else(tmp_path: Path, suffix: str) -> None:
 def test_tracks_are_listed_in_order_of_their_ids(tmp_path: Path) -> None:
     draw(tmp_path / "p.png", seed=0)
     write_table(tmp_path, [("b", "p.png", "rock", "test"), ("a", "q.png", "blues", "")])
-    first, second = images.scan(tmp_path).tracks
+    first, second = images.scan(tmp_path, Wishes()).tracks
     assert (first.track_id, first.path, first.genre, first.split) == ("a", "q.png", "blues", "")
     assert (second.track_id, second.path, second.split) == ("b", "p.png", "test")
 
@@ -130,7 +131,7 @@ def test_tracks_are_listed_in_order_of_their_ids(tmp_path: Path) -> None:
 def test_set_without_a_split_column_has_none(tmp_path: Path) -> None:
     draw(tmp_path / "p.png", seed=0)
     write_table(tmp_path, [("a", "p.png", "rock")], header=("track_id", "path", "genre"))
-    assert images.scan(tmp_path).tracks[0].split is None
+    assert images.scan(tmp_path, Wishes()).tracks[0].split is None
 
 
 def test_table_may_begin_with_a_byte_order_mark_and_have_more_columns(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_table_may_begin_with_a_byte_order_mark_and_have_more_columns(tmp_path: 
     text = "﻿track_id,artist,genre,path\na,Ä,rock,p.png\n"
     (tmp_path / "tracks.csv").write_text(text, encoding="utf-8")
     assert images.fits(tmp_path)
-    assert images.scan(tmp_path).tracks[0].track_id == "a"
+    assert images.scan(tmp_path, Wishes()).tracks[0].track_id == "a"
 
 
 @pytest.mark.parametrize(
@@ -156,24 +157,24 @@ def test_table_that_is_wrong_is_refused(tmp_path: Path, text: str, message: str)
     draw(tmp_path / "p.png", seed=0)
     (tmp_path / "tracks.csv").write_text(text, encoding="utf-8")
     with pytest.raises(DatasetError, match=message):
-        images.scan(tmp_path)
+        images.scan(tmp_path, Wishes())
 
 
 def test_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tracks.csv").write_bytes(b"track_id,path,genre\n\xff\xfe,p.png,rock\n")
     with pytest.raises(DatasetError, match="cannot be read"):
-        images.scan(tmp_path)
+        images.scan(tmp_path, Wishes())
 
 
 def test_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be read"):
-        images.scan(tmp_path)
+        images.scan(tmp_path, Wishes())
 
 
 def test_row_that_is_cut_short_has_empty_fields(tmp_path: Path) -> None:
     draw(tmp_path / "p.png", seed=0)
     (tmp_path / "tracks.csv").write_text("track_id,path,genre,split\na,p.png\n")
-    (track,) = images.scan(tmp_path).tracks
+    (track,) = images.scan(tmp_path, Wishes()).tracks
     assert (track.genre, track.split) == ("", "")
 
 
@@ -188,14 +189,14 @@ def test_front_end_follows_from_the_size(
 ) -> None:
     draw(tmp_path / "p.png", seed=0, size=size)
     write_table(tmp_path, [("a", "p.png", "rock", "train")])
-    spec = images.scan(tmp_path).spec
+    spec = images.scan(tmp_path, Wishes()).spec
     assert (spec.n_mels, spec.scale) == (size[0], "minmax")
     assert spec.frame_rate == pytest.approx(frame_rate, rel=1e-4)
 
 
 def test_named_front_end_is_taken_as_it_is(tmp_path: Path) -> None:
     write_table(tmp_path, [("a", "absent.png", "rock", "train")])
-    assert images.scan(tmp_path, spec=TWO_BANDS).spec == TWO_BANDS
+    assert images.scan(tmp_path, Wishes(spec=TWO_BANDS)).spec == TWO_BANDS
 
 
 def test_front_end_is_that_of_the_first_picture_that_can_be_one(tmp_path: Path) -> None:
@@ -206,13 +207,13 @@ def test_front_end_is_that_of_the_first_picture_that_can_be_one(tmp_path: Path) 
     draw(tmp_path / "f.png", seed=0, size=(128, 387))
     names = ["a", "\0", "b", "c", "d", "e", "f"]
     write_table(tmp_path, [(name, f"{name}.png", "rock", "train") for name in names])
-    assert images.scan(tmp_path).spec == FEATURES
+    assert images.scan(tmp_path, Wishes()).spec == FEATURES
 
 
 def test_set_without_any_picture_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path, [("a", "a.png", "rock", "train")])
     with pytest.raises(DatasetError, match=r"no picture in tracks\.csv can be opened"):
-        images.scan(tmp_path)
+        images.scan(tmp_path, Wishes())
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_other_tables_do_not_fit(tmp_path: Path, text: str | None) -> None:
 def test_blank_picture_of_fma_is_found(shared: Path) -> None:
     # 107535 is one of FMA-small's four near-silent clips.
     root = shared / "data" / "fma_small_logmel"
-    spec = images.scan(root).spec
+    spec = images.scan(root, Wishes()).spec
     with pytest.raises(DatasetError, match=r"107535\.png: blank, every pixel is"):
         images.read(root / "Instrumental" / "107535.png", spec)
     # 110736 is another one, of which something was left to draw.
@@ -240,8 +241,8 @@ def test_blank_picture_of_fma_is_found(shared: Path) -> None:
 
 
 def test_real_sets_are_listed_whole(shared: Path) -> None:
-    gtzan = images.scan(shared / "data" / "gtzan_logmel")
-    fma = images.scan(shared / "data" / "fma_small_logmel")
+    gtzan = images.scan(shared / "data" / "gtzan_logmel", Wishes())
+    fma = images.scan(shared / "data" / "fma_small_logmel", Wishes())
     assert (len(gtzan.tracks), gtzan.spec) == (999, FEATURES)
     assert (len(fma.tracks), fma.spec.sample_rate) == (7_994, 44_100)
     splits = [track.split for track in fma.tracks]

@@ -4,7 +4,7 @@ import pytest
 
 from mgr_cli.config import FeatureSpec
 from mgr_cli.data import sources
-from mgr_cli.data.sources import SOURCES
+from mgr_cli.data.sources import SOURCES, Wishes
 from mgr_cli.errors import DatasetError
 from tests.audio_files import tones, write
 from tests.data.pictures import write_set
@@ -16,14 +16,35 @@ def audio_set(root: Path) -> Path:
     return root
 
 
+def gtzan_set(root: Path) -> Path:
+    (root / "genres" / "rock").mkdir(parents=True)
+    write(root / "genres" / "rock" / "rock.00001.wav", tones(1, 8_000), 8_000)
+    return root
+
+
+def fma_set(root: Path) -> Path:
+    (root / "000").mkdir(parents=True)
+    write(root / "000" / "000002.mp3", tones(1, 44_100), 44_100)
+    (root / "fma_metadata").mkdir()
+    (root / "fma_metadata" / "tracks.csv").write_text(
+        ",set,set,track,track\n,split,subset,genre_top,genres\ntrack_id,,,,\n"
+        "2,training,small,Hip-Hop,[21]\n"
+    )
+    (root / "fma_metadata" / "genres.csv").write_text(
+        "genre_id,#tracks,parent,title,top_level\n21,1,0,Hip-Hop,21\n"
+    )
+    return root
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_lists_and_reads_what_it_says_fits(tmp_path: Path, name: str) -> None:
     source = SOURCES[name]
-    root = {"images": write_set, "folder": audio_set}[name](tmp_path / "set")
+    makers = {"images": write_set, "folder": audio_set, "gtzan": gtzan_set, "fma": fma_set}
+    root = makers[name](tmp_path / "set")
     (tmp_path / "nothing").mkdir()
     assert source.fits(root)
     assert not source.fits(tmp_path / "nothing")
-    scan = source.scan(root)
+    scan = source.scan(root, Wishes())
     track = source.read(root / scan.tracks[0].path, scan.spec)
     assert track.features.shape[0] == scan.spec.n_mels
     assert ((track.features >= 0) & (track.features <= 1)).all()
@@ -33,8 +54,8 @@ def test_every_source_lists_and_reads_what_it_says_fits(tmp_path: Path, name: st
 
 def test_named_front_end_reaches_the_source(tmp_path: Path) -> None:
     spec = FeatureSpec(n_mels=16)
-    assert SOURCES["images"].scan(write_set(tmp_path), spec=spec).spec == spec
-    assert SOURCES["folder"].scan(audio_set(tmp_path / "audio"), spec=spec).spec == spec
+    assert SOURCES["images"].scan(write_set(tmp_path), Wishes(spec=spec)).spec == spec
+    assert SOURCES["folder"].scan(audio_set(tmp_path / "audio"), Wishes(spec=spec)).spec == spec
 
 
 def test_layout_is_recognised(tmp_path: Path) -> None:

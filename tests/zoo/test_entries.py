@@ -96,7 +96,7 @@ def test_a_name_that_is_no_folder_is_refused(zoo: Path, name: str) -> None:
     assert not zoo.exists()
 
 
-@pytest.mark.parametrize("step", ["save_card", "_sample", "save_file"])
+@pytest.mark.parametrize("step", ["save_card", "_sample", "to_bytes"])
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 def test_a_failing_write_leaves_nothing(
     zoo: Path, step: str, error: BaseException, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,187 @@
+"""The Free Music Archive in its official layout: a tree of mp3, and tables beside it.
+
+Track 2 lies at `000/000002.mp3`. The subsets nest: small ⊂ medium ⊂ large ⊂ full. A track has a
+list of genres and, if they all hang below the same one, that one as its `genre_top`.
+
+The official split keeps an artist on one side. Some clips are known to be bad; `ERRATA` has
+them.
+
+References
+----------
+.. [1] M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson, "FMA: A Dataset for Music
+   Analysis", ISMIR 2017. https://github.com/mdeff/fma
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mgr_cli.config import FEATURES
+from mgr_cli.data.fma_tables import SUBSETS, Genre, Row, read_genres, read_rows
+from mgr_cli.data.folder import read as read
+from mgr_cli.data.sources import Level, RawTrack, Scan, Subset, Wishes
+from mgr_cli.errors import DatasetError
+
+TRACKS = "tracks.csv"
+GENRES = "genres.csv"
+METADATA = "fma_metadata"
+
+_NO_AUDIO = (  # mdeff/fma, issue 8
+    *(1486, 5574, 65753, 80391, 98558, 98559, 98560, 98571, 99134, 105247),
+    *(108925, 126981, 127336, 133297, 143992),
+)
+_CUT_SHORT = (98565, 98566, 98567, 98568, 98569, 108924)  # issues 8 and 41
+_NEAR_SILENT = (107535, 110736, 119979, 130169)  # the wiki of mdeff/fma
+
+ERRATA: Mapping[str, str] = (
+    {f"{number:06d}": "no audio in it" for number in _NO_AUDIO}
+    | {f"{number:06d}": "cut off long before 30 s" for number in _CUT_SHORT}
+    | {f"{number:06d}": "near-silent" for number in _NEAR_SILENT}
+)
+"""What is wrong with a clip of FMA, by its id; medium has them all."""
+
+
+def fits(root: Path) -> bool:
+    """Tell whether a folder, or an `fma_small` and so on in it, has FMA's tree of mp3."""
+    try:
+        return any(True for audio in (root, *_audio_folders(root)) for _ in _tree(audio))
+    except OSError:
+        return False
+
+
+def scan(root: Path, wishes: Wishes) -> Scan:
+    """List the tracks of a subset; without one, those whose mp3 is there.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the mp3 tree, or one that holds a single `fma_small`, `fma_medium`,
+        `fma_large` or `fma_full`. That name says the subset, unless `wishes` does.
+    wishes : Wishes
+        All of its fields concern FMA.
+
+    Returns
+    -------
+    Scan
+        `genre` is empty where a track's genres say none; its `problem` says why.
+
+    Raises
+    ------
+    DatasetError
+        If the tables are missing or not the official ones, or no track is left.
+    """
+    audio = _audio_folder(root)
+    tables = _metadata_folder(root, wishes.metadata)
+    subset = wishes.subset or _named_subset(audio)
+    genres = read_genres(tables / GENRES)
+    present = _present(audio)
+    prefix = "" if audio == root else f"{audio.name}/"
+    tracks = [
+        _track(row, genres, wishes, present=present, prefix=prefix)
+        for row in read_rows(tables / TRACKS)
+        if _is_listed(row, subset, present)
+    ]
+    if not tracks:
+        raise DatasetError(
+            f"{root}: no track of {subset or 'any subset'}; found {len(present)} files like "
+            f"000/000002.mp3, and none that {tables / TRACKS} lists"
+        )
+    return Scan(tuple(sorted(tracks, key=lambda track: track.track_id)), wishes.spec or FEATURES)
+
+
+def _track(
+    row: Row, genres: Mapping[str, Genre], wishes: Wishes, *, present: set[str], prefix: str
+) -> RawTrack:
+    genre, problem = _genre_of(row, genres, wishes.level)
+    if row.file not in present:
+        problem = f"missing: there is no {prefix}{row.file}"
+    if row.track_id in ERRATA:
+        problem = f"{ERRATA[row.track_id]}, says the FMA errata list"
+    return RawTrack(
+        track_id=row.track_id,
+        path=prefix + row.file,
+        genre=genre,
+        split=row.split if wishes.own_split else None,
+        genres="|".join(genres[number].title for number in row.genres or () if number in genres),
+        artist=row.artist,
+        album=row.album,
+        title=row.title,
+        problem=problem,
+    )
+
+
+def _genre_of(row: Row, genres: Mapping[str, Genre], level: Level) -> tuple[str, str]:
+    """Return the genre, or an empty one, and what is wrong with it."""
+    if level == "top" and row.top:
+        return row.top, ""
+    if row.genres is None:
+        return "", "its genres are no list of ids like [21, 5]"
+    unknown = [number for number in row.genres if number not in genres]
+    if unknown:
+        return "", f"its genre {unknown[0]} is not in {GENRES}"
+    own = [genres[number] for number in row.genres]
+    if level == "top":
+        choices, what = list(dict.fromkeys(genre.root for genre in own)), "parents"
+    else:
+        above = {number for genre in own for number in genre.ancestors}
+        choices, what = [number for number in row.genres if number not in above], "sub-genres"
+    if not choices:
+        return "", "it has no genre"
+    titles = [genres[number].title for number in choices]
+    if len(titles) > 1:
+        return "", f"its genres have several {what}: {', '.join(titles)}"
+    return titles[0], ""
+
+
+def _is_listed(row: Row, subset: Subset | None, present: set[str]) -> bool:
+    if subset is None:
+        return row.file in present
+    return SUBSETS.index(row.subset) <= SUBSETS.index(subset)
+
+
+def _audio_folders(root: Path) -> list[Path]:
+    return [root / f"fma_{name}" for name in SUBSETS if (root / f"fma_{name}").is_dir()]
+
+
+def _audio_folder(root: Path) -> Path:
+    inside = _audio_folders(root)
+    if len(inside) > 1:
+        names = ", ".join(folder.name for folder in inside)
+        raise DatasetError(f"{root}: holds several sets, {names}; name one of these folders")
+    return inside[0] if inside else root
+
+
+def _named_subset(audio: Path) -> Subset | None:
+    name = audio.resolve().name.lower()
+    return next((subset for subset in SUBSETS if name == f"fma_{subset}"), None)
+
+
+def _metadata_folder(root: Path, wished: Path | None) -> Path:
+    whole = root.resolve()
+    places = [wished] if wished else [root, root / METADATA, whole.parent / METADATA]
+    for place in places:
+        if (place / TRACKS).is_file() and (place / GENRES).is_file():
+            return place
+    looked = ", ".join(map(str, places))
+    raise DatasetError(
+        f"{root}: no {TRACKS} with {GENRES} of FMA, looked in {looked}; "
+        "name the unpacked fma_metadata with --metadata"
+    )
+
+
+def _present(audio: Path) -> set[str]:
+    try:
+        return set(_tree(audio))
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename}: cannot be read ({error.strerror}); check its permissions"
+        ) from error
+
+
+def _tree(audio: Path) -> Iterator[str]:
+    """Yield the files of the tree as '000/000002.mp3'."""
+    for folder in audio.iterdir():
+        if re.fullmatch("[0-9]{3}", folder.name) and folder.is_dir():
+            for path in folder.iterdir():
+                if re.fullmatch(f"{folder.name}[0-9]{{3}}[.]mp3", path.name):
+                    yield f"{folder.name}/{path.name}"
