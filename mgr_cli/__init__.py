@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mgr_cli.data.dataset import load as load_dataset
     from mgr_cli.errors import MgrError
     from mgr_cli.evaluation import evaluate
+    from mgr_cli.features.handcrafted import extract as handcrafted_features
     from mgr_cli.features.mel import log_mel
     from mgr_cli.prediction import Prediction, Predictor
     from mgr_cli.preparation import prepare
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FeatureSpec", "MgrError", "Prediction", "Predictor", "Recipe", "SegmentSpec",
-    "default_entry", "evaluate", "load_audio", "load_dataset", "log_mel", "prepare", "publish",
-    "train",
+    "default_entry", "evaluate", "handcrafted_features", "load_audio", "load_dataset",
+    "log_mel", "prepare", "publish", "train",
 ]  # fmt: skip
 
 _HOMES = {
@@ -39,6 +40,7 @@ _HOMES = {
     "SegmentSpec": "mgr_cli.config:SegmentSpec",
     "default_entry": "mgr_cli.zoo.entries:default_entry",
     "evaluate": "mgr_cli.evaluation:evaluate",
+    "handcrafted_features": "mgr_cli.features.handcrafted:extract",
     "load_audio": "mgr_cli.audio:load",
     "load_dataset": "mgr_cli.data.dataset:load",
     "log_mel": "mgr_cli.features.mel:log_mel",

@@ -15,6 +15,7 @@ HOMES = {
     "SegmentSpec": "config",
     "default_entry": "zoo.entries",
     "evaluate": "evaluation",
+    "handcrafted_features": "features.handcrafted",
     "load_audio": "audio",
     "load_dataset": "data.dataset",
     "log_mel": "features.mel",
@@ -22,7 +23,7 @@ HOMES = {
     "publish": "training",
     "train": "training",
 }
-RENAMED = {"load_audio": "load", "load_dataset": "load"}
+RENAMED = {"handcrafted_features": "extract", "load_audio": "load", "load_dataset": "load"}
 
 HEAVY = ("numpy", "torch", "pandas", "sklearn", "scipy", "librosa", "lightning", "matplotlib",
          "torchaudio", "soundfile", "av", "soxr", "pydantic", "typer", "rich", "PIL")  # fmt: skip
