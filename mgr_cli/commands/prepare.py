@@ -1,7 +1,7 @@
 """`mgr prepare`: any dataset to features, splits, and a report of what was wrong."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,7 +9,14 @@ from mgr_cli.commands import console, options
 from mgr_cli.config import SEED
 from mgr_cli.data.sources import SOURCES, Level, Subset, Wishes
 
+if TYPE_CHECKING:
+    from mgr_cli.data.audit import Finding
+    from mgr_cli.data.dataset import PreparedDataset
+    from mgr_cli.preparation import Preparation
+
 SHOWN_BAD = 10
+SHOWN_FINDINGS = 40
+AUDIT = "audit.csv"
 
 
 def command(
@@ -43,6 +50,10 @@ def command(
     prepared: options.PreparedOption = options.PREPARED,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; -1 is one a core.")] = -1,
     seed: options.SeedOption = SEED,
+    audit: Annotated[
+        bool,
+        typer.Option("--audit", help="Listen for repeats: equal and near-equal recordings."),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 if any track cannot be used.")
     ] = False,
@@ -65,10 +76,12 @@ def command(
     _show(done)
     if dataset.layout == "gtzan" and split == "random":
         console.note("a random split of GTZAN leaks: expect it to read 10 to 20 points too high")
+    _audit(dataset, listen=audit)
     if done.n_reused:
         console.note(f"{done.n_reused} tracks were prepared already")
     for path, reason in done.bad[:SHOWN_BAD]:
-        console.error(reason if path in reason else f"{path}: {reason}")
+        said = reason.removeprefix(f"{Path(path).name}: ")  # a reason may name the file itself
+        console.error(said if path in said else f"{path}: {said}")
     if len(done.bad) > SHOWN_BAD:
         console.error(f"and {len(done.bad) - SHOWN_BAD} more, see {dataset.root}/tracks.csv")
     console.note(f"train on it with `mgr train --data {dataset.name}`")
@@ -76,7 +89,7 @@ def command(
         raise typer.Exit(console.SOME_FAILED)
 
 
-def _show(done: "preparation.Preparation") -> None:  # type: ignore[name-defined]  # noqa: F821
+def _show(done: "Preparation") -> None:
     from rich.table import Table
 
     from mgr_cli.config import SPLITS
@@ -97,3 +110,38 @@ def _show(done: "preparation.Preparation") -> None:  # type: ignore[name-defined
     totals = [int((usable.split == split).sum()) for split in (*SPLITS, "")]
     table.add_row("all", *map(str, [*totals, len(done.bad)]), style="bold")
     console.out.print(table)
+
+
+def _audit(dataset: "PreparedDataset", *, listen: bool) -> None:
+    """Say what stands on both sides of a split, and write it down."""
+    from mgr_cli.data import audit
+    from mgr_cli.files import write_text
+
+    with console.progress("listening") as progress:
+        reader = dataset.reader() if listen else None
+        found = audit.audit(dataset.tracks, reader, progress=progress)
+    if listen:
+        for finding in found.findings[:SHOWN_FINDINGS]:
+            console.out.print(_finding(finding), markup=False)
+        if len(found.findings) > SHOWN_FINDINGS:
+            console.out.print(f"and {len(found.findings) - SHOWN_FINDINGS} more")
+        table = found.table().to_csv(index=False, lineterminator="\n")
+        write_text(dataset.root / AUDIT, table)
+        console.note(
+            f"{len(found.findings)} repeats, {len(found.leaks)} of them across splits, "
+            f"{len(found.conflicts)} under several genres: {dataset.root / AUDIT}"
+        )
+    elif found.leaks:
+        tracks = {track for finding in found.leaks for track in finding.tracks}
+        console.note(f"{len(tracks)} tracks leak across the splits; `--audit` names them")
+
+
+def _finding(finding: "Finding") -> str:
+    tracks = ", ".join(
+        f"{track} ({split or 'left out'})"
+        for track, split in zip(finding.tracks, finding.splits, strict=True)
+    )
+    marks = [word for word, on in (("leak", finding.leaks), ("conflict", finding.conflicts)) if on]
+    name = f" {finding.what}" if finding.what else ""
+    alike = f" {finding.similarity:.2f}" if finding.similarity < 1 else ""
+    return f"{finding.kind}{name}{alike}: {tracks}{'  ← ' + ', '.join(marks) if marks else ''}"

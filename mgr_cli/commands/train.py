@@ -1,12 +1,15 @@
 """`mgr train`: a prepared dataset and an architecture to an entry of the zoo."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mgr_cli.commands import console, options
 from mgr_cli.config import SEED
 from mgr_cli.models.registry import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from mgr_cli.task import Epoch
 
 DEFAULT_ARCHITECTURE = "short-chunk-resnet"
 
@@ -89,7 +92,7 @@ def command(
 _HEADER = "epoch  rate     train loss  valid loss  valid accuracy  seconds"
 
 
-def _show(epoch: "training.Epoch") -> None:  # type: ignore[name-defined]  # noqa: F821
+def _show(epoch: "Epoch") -> None:
     console.out.print(
         f"{epoch.number:5d}  {epoch.learning_rate:.1e}  {epoch.train_loss:10.3f}  "
         f"{epoch.valid_loss:10.3f}  {epoch.valid_accuracy:14.3f}  {epoch.seconds:7.1f}"
