@@ -6,20 +6,17 @@ floor((j + 0.5) · n_frames / W) in column j. Beside the pictures lies a `tracks
 the columns track_id, path, genre and, if the set has one, split.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
-from mgr_cli.config import FEATURES, SPLITS, FeatureSpec
+from mgr_cli.config import FEATURES, FeatureSpec
+from mgr_cli.data import listing
 from mgr_cli.data.sources import RawTrack, ReadTrack, Scan, Wishes
 from mgr_cli.errors import DatasetError
 
-TABLE = "tracks.csv"
-COLUMNS = ("track_id", "path", "genre")
-OPTIONAL = ("genres", "artist", "album", "title")
 MAX_SIDE = 16_384  # pixels; a larger picture is refused before it is decoded
 CLIP_SECONDS = 30.0
 
@@ -35,15 +32,7 @@ KNOWN = {
 
 def fits(root: Path) -> bool:
     """Tell whether a folder holds a table whose first track is a picture."""
-    table = root / TABLE
-    if not table.is_file():
-        return False
-    try:
-        with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            first = next(csv.DictReader(file), {})
-    except (OSError, csv.Error):
-        return False
-    return (first.get("path") or "").lower().endswith((".png", ".jpg", ".jpeg"))
+    return listing.first_path(root).lower().endswith((".png", ".jpg", ".jpeg"))
 
 
 def scan(root: Path, wishes: Wishes) -> Scan:
@@ -55,41 +44,16 @@ def scan(root: Path, wishes: Wishes) -> Scan:
         Folder of `tracks.csv`; the paths in it are relative to it.
     wishes : Wishes
         Its `spec` is the front end that drew the pictures. Without it, that of the known set
-        with pictures of this size; else 30 s at 22,050 Hz with librosa's defaults.
+        with pictures of this size; else 30 s at 22,050 Hz with librosa's defaults. Without
+        `own_split` the table's split is passed over.
 
     Raises
     ------
     DatasetError
-        If the table is missing, lacks a column, has an unknown split or no tracks, or if no
-        picture can be opened.
+        If the table is not what it should be (see `listing.read_tracks`), or no picture can be
+        opened.
     """
-    table = root / TABLE
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{table}: cannot be read ({error}); expected a CSV file") from error
-    if not rows:
-        raise DatasetError(f"{table}: lists no track; expected one row a picture")
-    missing = [column for column in COLUMNS if column not in rows[0]]
-    if missing:
-        raise DatasetError(f"{table}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}")
-    has_split = "split" in rows[0] and wishes.own_split
-    tracks = tuple(
-        sorted(
-            (
-                RawTrack(
-                    track_id=row["track_id"] or "",
-                    path=row["path"] or "",
-                    genre=row["genre"] or "",
-                    split=_split(table, row) if has_split else None,
-                    **{column: row.get(column) or "" for column in OPTIONAL},
-                )
-                for row in rows
-            ),
-            key=lambda track: track.track_id,
-        )
-    )
+    tracks = listing.read_tracks(root, wishes)
     return Scan(tracks, wishes.spec or _spec_of(root, tracks))
 
 
@@ -123,15 +87,6 @@ def read(path: Path, spec: FeatureSpec) -> ReadTrack:
     return ReadTrack(levels, seconds, spec.sample_rate, codec, f"Pillow {pillow_version}")
 
 
-def _split(table: Path, row: dict[str, str]) -> str:
-    split = row["split"] or ""
-    if split and split not in SPLITS:
-        raise DatasetError(
-            f"{table}: track {row['track_id']}: split {split!r}, expected {', '.join(SPLITS)}"
-        )
-    return split
-
-
 def _spec_of(root: Path, tracks: tuple[RawTrack, ...]) -> FeatureSpec:
     for track in tracks:
         try:
@@ -143,4 +98,4 @@ def _spec_of(root: Path, tracks: tuple[RawTrack, ...]) -> FeatureSpec:
             return FeatureSpec(n_mels=height, scale="minmax", decimation=decimation)
         except _BROKEN:  # among them a size that no front end draws
             continue
-    raise DatasetError(f"{root}: no picture in {TABLE} can be opened and is a spectrogram")
+    raise DatasetError(f"{root}: no picture in {listing.TABLE} can be opened and is a spectrogram")

@@ -138,6 +138,7 @@ _ROWS = (
     Source("fma", "mgr_cli.data.fma", "FMA's tree, 000/000002.mp3, and its fma_metadata"),
     Source("gtzan", "mgr_cli.data.gtzan", "GTZAN's genres/ with blues.00000.wav and so on"),
     Source("images", "mgr_cli.data.images", "grey log-mel pictures and their tracks.csv"),
+    Source("table", "mgr_cli.data.table", "audio files and their tracks.csv"),
     Source("folder", "mgr_cli.data.folder", "one folder a genre, audio files in it"),
 )
 

@@ -36,7 +36,7 @@ def test_second_run_reuses_the_first(tmp_path: Path) -> None:
 def test_unknown_layout_lists_the_known_ones(tmp_path: Path) -> None:
     result = run("prepare", tmp_path, "--layout", "tree")
     assert result.exit_code == 2
-    assert "fma, gtzan, images, folder" in result.stderr
+    assert "fma, gtzan, images, table, folder" in result.stderr
 
 
 def test_audit_names_copies_and_writes_them_down(tmp_path: Path) -> None:

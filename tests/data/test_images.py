@@ -147,7 +147,7 @@ def test_table_may_begin_with_a_byte_order_mark_and_have_more_columns(tmp_path: 
     [
         ("", "lists no track"),
         ("track_id,path,genre\n", "lists no track"),
-        ("track_id,genre\na,rock\n", "no column 'path'; expected track_id, path, genre"),
+        ("track_id,genre\na,rock\n", "no column 'path'; expected path, genre"),
         ("track_id,path,genre,split\na,p.png,rock,dev\n", "track a: split 'dev', expected train"),
         ("track_id,path,genre,split\na,p.png,rock,Train\n", "split 'Train'"),
         ("track_id,path,genre\na," + "p" * 200_000 + ",rock\n", "cannot be read"),

@@ -16,6 +16,11 @@ def audio_set(root: Path) -> Path:
     return root
 
 
+def table_set(root: Path) -> Path:
+    (audio_set(root) / "tracks.csv").write_text("path,genre,artist\nrock/a.wav,rock,them\n")
+    return root
+
+
 def gtzan_set(root: Path) -> Path:
     (root / "genres" / "rock").mkdir(parents=True)
     write(root / "genres" / "rock" / "rock.00001.wav", tones(1, 8_000), 8_000)
@@ -39,7 +44,13 @@ def fma_set(root: Path) -> Path:
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_lists_and_reads_what_it_says_fits(tmp_path: Path, name: str) -> None:
     source = SOURCES[name]
-    makers = {"images": write_set, "folder": audio_set, "gtzan": gtzan_set, "fma": fma_set}
+    makers = {
+        "fma": fma_set,
+        "folder": audio_set,
+        "gtzan": gtzan_set,
+        "images": write_set,
+        "table": table_set,
+    }
     root = makers[name](tmp_path / "set")
     (tmp_path / "nothing").mkdir()
     assert source.fits(root)
