@@ -40,6 +40,10 @@ class Group(TyperGroup):
         except MgrError as error:
             console.error(str(error))
             code = console.WRONG_COMMAND
+        except OSError as error:  # a full disk, a folder that may not be written
+            where = f"{error.filename}: " if error.filename else ""
+            console.error(f"{where}{error.strerror or error}; nothing half-written is left there")
+            code = console.WRONG_COMMAND
         except (KeyboardInterrupt, typer.Abort):
             console.error("interrupted")
             code = INTERRUPTED

@@ -73,3 +73,12 @@ def test_random_split_of_gtzan_is_warned_of(tmp_path: Path) -> None:
         shutil.copy(songs / "hum" / f"{number}.wav", target)
     args = ("prepare", tmp_path / "gtzan", "--prepared", tmp_path / "out", "--split", "random")
     assert "10 to 20 points too high" in run(*args).stderr
+
+
+def test_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    (tmp_path / "file").touch()
+    result = run("prepare", songs, "--prepared", tmp_path / "file", "--jobs", 1)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "Not a directory" in result.stderr
