@@ -42,7 +42,7 @@ class Group(TyperGroup):
             code = console.WRONG_COMMAND
         except OSError as error:  # a full disk, a folder that may not be written
             where = f"{error.filename}: " if error.filename else ""
-            console.error(f"{where}{error.strerror or error}; nothing half-written is left there")
+            console.error(f"{where}{error.strerror or error}; check the disk and its permissions")
             code = console.WRONG_COMMAND
         except (KeyboardInterrupt, typer.Abort):
             console.error("interrupted")
