@@ -102,7 +102,7 @@ def _print_json(entry: str, dataset: str, split: str, done: "Evaluation") -> Non
             "segment": done.segment_counts.tolist(),
         },
     }
-    console.out.print(json.dumps(record), markup=False)
+    console.data(json.dumps(record) + "\n")
 
 
 def _print_table(title: str, done: "Evaluation") -> None:

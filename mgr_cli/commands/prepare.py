@@ -61,8 +61,8 @@ def command(
     """Make a dataset ready for training.
 
     The layout is recognised: FMA's audio tree with its metadata, GTZAN's genres, log-mel
-    pictures with a tracks.csv, or one folder a genre. A run that was stopped goes on where it
-    was.
+    pictures or audio files with a tracks.csv, or one folder a genre. A run that was stopped goes
+    on where it was.
     """
     from mgr_cli import preparation
 

@@ -26,12 +26,14 @@ TRACKS = "tracks.csv"
 GENRES = "genres.csv"
 METADATA = "fma_metadata"
 
-_NO_AUDIO = (  # mdeff/fma, issue 8
+# The ids are known; which of the first two reasons goes with which id is second-hand, from
+# code that cites issues 8 and 41 of mdeff/fma.
+_NO_AUDIO = (
     *(1486, 5574, 65753, 80391, 98558, 98559, 98560, 98571, 99134, 105247),
     *(108925, 126981, 127336, 133297, 143992),
 )
-_CUT_SHORT = (98565, 98566, 98567, 98568, 98569, 108924)  # issues 8 and 41
-_NEAR_SILENT = (107535, 110736, 119979, 130169)  # the wiki of mdeff/fma
+_CUT_SHORT = (98565, 98566, 98567, 98568, 98569, 108924)
+_NEAR_SILENT = (107535, 110736, 119979, 130169)
 
 ERRATA: Mapping[str, str] = (
     {f"{number:06d}": "no audio in it" for number in _NO_AUDIO}

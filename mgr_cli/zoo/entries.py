@@ -189,9 +189,8 @@ def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -
         mode = (part / CARD).stat().st_mode  # mkdtemp makes private folders
         part.chmod(mode | (mode & 0o444) >> 2)  # who may read the files may enter the folder
         part.rename(target)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # it is gone if all went well
     return target
 
 
