@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mgr_cli.audio import load as load_audio
     from mgr_cli.config import FeatureSpec, Recipe, SegmentSpec
-    from mgr_cli.data.dataset import load as load_dataset
+    from mgr_cli.data.prepared import load as load_dataset
     from mgr_cli.errors import MgrError
     from mgr_cli.evaluation import evaluate
     from mgr_cli.features.handcrafted import extract as handcrafted_features
@@ -42,7 +42,7 @@ _HOMES = {
     "evaluate": "mgr_cli.evaluation:evaluate",
     "handcrafted_features": "mgr_cli.features.handcrafted:extract",
     "load_audio": "mgr_cli.audio:load",
-    "load_dataset": "mgr_cli.data.dataset:load",
+    "load_dataset": "mgr_cli.data.prepared:load",
     "log_mel": "mgr_cli.features.mel:log_mel",
     "prepare": "mgr_cli.preparation:prepare",
     "publish": "mgr_cli.training:publish",

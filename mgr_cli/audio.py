@@ -26,7 +26,9 @@ from mgr_cli.config import MAX_CHANNELS, MAX_SECONDS, MIN_SECONDS, SAMPLE_RATES
 from mgr_cli.decoders import AudioInfo, DecoderError, Source, decode
 from mgr_cli.errors import AudioError
 
-__all__ = ["SUFFIXES", "AudioInfo", "AudioStream", "load", "open_stream", "shown"]
+__all__ = [
+    "SUFFIXES", "AudioInfo", "AudioStream", "Resampler", "load", "open_stream", "shown",
+]  # fmt: skip
 
 _COMPRESSED = {".aac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".oga", ".ogg", ".opus", ".wma"}
 _LOSSLESS = {".aif", ".aifc", ".aiff", ".ape", ".au", ".caf", ".flac", ".w64", ".wav", ".wv"}
@@ -89,15 +91,39 @@ class AudioStream:
         self.close()
 
 
-def open_stream(path: Path, *, sample_rate: int) -> AudioStream:
+class Resampler:
+    """Bring a track that arrives in blocks from one rate to another, both in Hz."""
+
+    def __init__(self, old: int, new: int) -> None:
+        self._stream = (
+            soxr.ResampleStream(old, new, 1, dtype="float32", quality="HQ") if old != new else None
+        )
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """Take the next samples and return those that they complete; there may be none."""
+        if self._stream is None:
+            return block
+        resampled: np.ndarray = self._stream.resample_chunk(block)
+        return resampled
+
+    def finish(self) -> np.ndarray:
+        """End the track and return its last samples; there may be none."""
+        empty = np.empty(0, np.float32)
+        if self._stream is None:
+            return empty
+        rest: np.ndarray = self._stream.resample_chunk(empty, last=True)
+        return rest
+
+
+def open_stream(path: Path, *, sample_rate: int | None) -> AudioStream:
     """Open an audio file to be read in blocks.
 
     Parameters
     ----------
     path : Path
         The file.
-    sample_rate : int
-        Of the blocks, in Hz.
+    sample_rate : int or None
+        Of the blocks, in Hz; None is the file's own.
 
     Returns
     -------
@@ -114,18 +140,19 @@ def open_stream(path: Path, *, sample_rate: int) -> AudioStream:
     ValueError
         If no audio is resampled to that rate.
     """
-    if not SAMPLE_RATES[0] <= sample_rate <= SAMPLE_RATES[1]:
+    if sample_rate is not None and not SAMPLE_RATES[0] <= sample_rate <= SAMPLE_RATES[1]:
         raise ValueError(f"sample_rate is {sample_rate} Hz, outside {SAMPLE_RATES}")
     name = shown(path)
     with ExitStack() as opening:
         source = decode(name, opening.enter_context(_open_file(path, name)), opening)
         _believe(name, source.info)
         blocks = _check(name, source)
-        if source.info.sample_rate != sample_rate:
-            blocks = _resample(blocks, source.info.sample_rate, sample_rate)
+        rate = sample_rate or source.info.sample_rate
+        if source.info.sample_rate != rate:
+            blocks = _resample(blocks, source.info.sample_rate, rate)
         opening.callback(blocks.close)
         resources = opening.pop_all()
-    return AudioStream(source.info, blocks, sample_rate, resources)
+    return AudioStream(source.info, blocks, rate, resources)
 
 
 def load(path: Path, *, sample_rate: int) -> np.ndarray:
@@ -255,11 +282,11 @@ def _mix(block: np.ndarray) -> np.ndarray:
 def _resample(
     blocks: Iterator[np.ndarray], old: int, new: int
 ) -> Generator[np.ndarray, None, None]:
-    resampler = soxr.ResampleStream(old, new, 1, dtype="float32", quality="HQ")
+    resampler = Resampler(old, new)
     for block in blocks:
-        resampled = resampler.resample_chunk(block)
+        resampled = resampler.push(block)
         if len(resampled):
             yield resampled
-    rest = resampler.resample_chunk(np.empty(0, np.float32), last=True)
+    rest = resampler.finish()
     if len(rest):
         yield rest

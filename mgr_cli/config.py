@@ -21,6 +21,8 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 Scale = Literal["decibel", "minmax"]
 Monitor = Literal["valid_loss", "valid_accuracy"]
 
+Engine = Literal["local", "dask", "ray", "spark"]
+
 SEED = 0
 SPLIT_RATIOS = (0.8, 0.1, 0.1)  # train, valid, test, where a dataset has no split of its own
 N_BOOTSTRAP = 1_000  # resamplings of the tracks behind a 95 % interval

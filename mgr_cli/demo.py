@@ -15,6 +15,7 @@ from mgr_cli.config import SEED
 from mgr_cli.files import replacing
 from mgr_cli.synthesis import (
     SAMPLE_RATE,
+    VELOCITIES,
     Instrument,
     Note,
     bass,
@@ -70,7 +71,6 @@ _LEVELS: dict[Instrument, tuple[float, float]] = {
 
 # Who plays in which bars, counted from 0; which sixteenths, and how loud; a pitch, or voices
 # of the bar's chord, and by how much it is raised; and how many beats a note is held.
-_VELOCITIES = {"p": 0.25, "o": 0.45, "x": 0.7, "X": 1.0}
 _ALL, _BASS, _LIFT, _END = range(10), range(1, 10), range(6, 10), (10,)
 _ROOT, _CHORD, _TOP = slice(0, 1), slice(1, 5), slice(2, 5)
 _PATTERNS: tuple[tuple[Instrument, Iterable[int], str, int | slice, int, float], ...] = (
@@ -104,7 +104,7 @@ def _score() -> dict[Instrument, list[Note]]:
             chord = _CHORDS[_BARS[bar]]
             pitches = chord[voices] if isinstance(voices, slice) else (voices,)
             score[instrument] += [
-                Note(4 * bar + step / 4, pitch + rise, beats, _VELOCITIES[mark])
+                Note(4 * bar + step / 4, pitch + rise, beats, VELOCITIES[mark])
                 for step, mark in enumerate(marks)
                 if mark != "."
                 for pitch in pitches
@@ -145,16 +145,26 @@ def render_demo(rng: np.random.Generator) -> np.ndarray:
 
 
 def write_demo(path: Path = DEMO) -> None:
-    """Render the demo track and write it as mp3 at 112 kbit/s.
-
-    The only function here that touches a disk, so that a track's file and score cannot part.
+    """Render the demo track and write it, so that its file and score cannot part.
 
     Parameters
     ----------
     path : Path
         Replaced when the new file is whole.
     """
-    wave = render_demo(np.random.default_rng(SEED))
+    write_mp3(path, render_demo(np.random.default_rng(SEED)))
+
+
+def write_mp3(path: Path, wave: np.ndarray) -> None:
+    """Write a waveform of the synthesiser as mp3 at 112 kbit/s, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Where to; missing parent folders are made.
+    wave : np.ndarray [shape=(n_samples,)]
+        float32 at `SAMPLE_RATE`.
+    """
     with replacing(path) as part, part.open("wb") as file:
         soundfile.write(
             file, wave, SAMPLE_RATE, format="MP3", bitrate_mode="CONSTANT", compression_level=0.7

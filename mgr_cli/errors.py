@@ -28,3 +28,7 @@ class ZooError(MgrError):
 
 class TrainingError(MgrError):
     """A training run cannot start or cannot go on."""
+
+
+class EngineError(MgrError):
+    """A cluster cannot be reached, or what talks to it is not installed."""

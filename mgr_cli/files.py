@@ -120,6 +120,10 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the rows."""
         self._file.close()
 
     def __len__(self) -> int:

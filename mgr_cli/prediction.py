@@ -19,7 +19,7 @@ from mgr_cli import segments as cutting
 from mgr_cli.config import PREDICT_BATCH, VoteRule
 from mgr_cli.errors import AudioError, MgrError
 from mgr_cli.features import mel
-from mgr_cli.files import Spool
+from mgr_cli.features.stream import LevelStream
 from mgr_cli.zoo import entries
 from mgr_cli.zoo.card import Card, load_card
 
@@ -137,26 +137,19 @@ class Predictor:
             If the file cannot be used.
         """
         spec = self.card.features
-        frames = mel.PowerFrames(spec)
         with (
             audio.open_stream(path, sample_rate=spec.sample_rate) as stream,
-            Spool(spec.n_mels) as spool,
+            LevelStream(spec) as levels,
         ):
             for block in stream:
-                spool.append(frames.push(block))
-            spool.append(frames.finish())
-            if not len(spool):
+                levels.push(block)
+            levels.finish()
+            if not len(levels):
                 raise AudioError(
                     f"{audio.shown(path)}: {stream.seconds:.2f} s are too short for the frames "
                     f"of {self.card.name}, one is {1 / spec.frame_rate:.2f} s"
                 )
-
-            def read(start: int, stop: int) -> np.ndarray:
-                return mel.to_levels(
-                    spool.read(start, stop), spec, highest=frames.highest, lowest=frames.lowest
-                )
-
-            prediction = self._judge(len(spool), read)
+            prediction = self._judge(len(levels), levels.read)
             return replace(prediction, seconds=stream.seconds, decoder=stream.info.decoder)
 
     def from_waveform(self, waveform: np.ndarray) -> Prediction:

@@ -1,42 +1,58 @@
-"""Preparing: from a folder of somebody's tracks to features, splits and a table.
+"""Preparing: from somebody's tracks to features, splits and a table.
 
-The tracks are worked through in shards of fixed membership. A shard is written when all its
-tracks are done, under a digest of what went into it (paths, sizes, times, front end), so a
-run that was killed takes up at the first shard that is missing and ends with the same
-bytes. A bad track gets a status, never an exception.
+Features are computed in shards (`data.computation`), so that a run that was killed takes up
+where it was and ends with the same bytes; features that are asked for later are added to those
+that are there. A bad track gets a status, never an exception. One run at a time works on a
+dataset.
 """
 
-import hashlib
-import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import count
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from filelock import FileLock, Timeout
 
-from mgr_cli.config import SEED, SPLIT_RATIOS, FeatureSpec, Progress, silent
+from mgr_cli.config import SEED, SPLIT_RATIOS, Engine, Progress, silent
 from mgr_cli.data import dataset as datasets
-from mgr_cli.data import splits
-from mgr_cli.data.dataset import FEATURES_FOLDER, PreparedDataset
-from mgr_cli.data.sources import RawTrack, Scan, Source, Wishes, recognise
-from mgr_cli.data.store import (
-    OK,
-    TRACKS_IN_SHARD,
-    Outcome,
-    ShardReader,
-    read_outcomes,
-    shard_path,
-    write_shard,
-)
-from mgr_cli.errors import DatasetError, MgrError
-from mgr_cli.files import sha256
+from mgr_cli.data import prepared, splits, store
+from mgr_cli.data.computation import Work, compute
+from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.data.sources import Scan, Wishes, recognise
+from mgr_cli.data.store import OK, Outcome
+from mgr_cli.engines import workers
+from mgr_cli.errors import DatasetError
+from mgr_cli.features import handcrafted
 
 NOTHING_SPECIAL = Wishes()
+
+
+@dataclass(frozen=True)
+class Dealing:
+    """How tracks are dealt out where the dataset's own split is not taken.
+
+    Attributes
+    ----------
+    ratios : tuple of float
+        Of train, valid and test.
+    n_folds : int
+        Folds instead, if not 0: the first is the test split, the second the validation split.
+    seed : int
+        Of the dealing.
+    """
+
+    ratios: tuple[float, float, float] = SPLIT_RATIOS
+    n_folds: int = 0
+    seed: int = SEED
+
+
+DEALING = Dealing()
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,8 @@ class Preparation:
         """Return (path, reason) of every track that could not be used."""
         table = self.dataset.tracks
         rows = table[table.status != OK]
-        return list(zip(rows.path, rows.status, strict=True))
+        named = rows.path.where(rows.path != "", rows.track_id)
+        return list(zip(named, rows.status, strict=True))
 
 
 def prepare(
@@ -61,17 +78,18 @@ def prepare(
     name: str | None = None,
     layout: str | None = None,
     wishes: Wishes = NOTHING_SPECIAL,
-    ratios: tuple[float, float, float] = SPLIT_RATIOS,
-    seed: int = SEED,
+    dealing: Dealing = DEALING,
+    engine: Engine = "local",
+    scheduler: str | None = None,
     n_jobs: int = -1,
     progress: Progress = silent,
 ) -> Preparation:
-    """Make a prepared dataset of a folder.
+    """Make a prepared dataset.
 
     Parameters
     ----------
     root : Path
-        The folder.
+        A folder, or a table of features.
     target : Path
         Folder of the prepared datasets; this one gets a folder `name` in it.
     name : str, optional
@@ -79,11 +97,14 @@ def prepare(
     layout : str, optional
         Name of a source; recognised by default.
     wishes : Wishes
-        What is asked of the source: another front end, a subset …
-    ratios : tuple of float
-        Of train, valid and test, where the dataset has no split of its own.
-    seed : int
-        Of that split.
+        What is asked of the source: which features, another front end, a subset …
+    dealing : Dealing
+        How tracks are split where the dataset has no split of its own. Folds are dealt even
+        where it has one.
+    engine : {"local", "dask", "ray", "spark"}
+        Where the work is done, see `engines.workers`.
+    scheduler : str, optional
+        Address of a cluster.
     n_jobs : int
         Processes; -1 is one a core.
     progress : callable
@@ -97,51 +118,47 @@ def prepare(
     Raises
     ------
     DatasetError
-        If the folder is no dataset, or no track of it can be trained on.
+        If there is no dataset, no track of it can be trained on, it does not have the features
+        that are asked for, or another run is at work on it.
+    EngineError
+        If the cluster cannot be reached.
     """
+    if dealing.n_folds:
+        wishes = replace(wishes, own_split=False)
     source = recognise(root, layout=layout)
     scan = source.scan(root, wishes)
     _check_ids(root, scan)
-    folder = target / (name or root.resolve().name)
-    shards = [
-        scan.tracks[first : first + TRACKS_IN_SHARD]
-        for first in range(0, len(scan.tracks), TRACKS_IN_SHARD)
-    ]
-    outcomes: list[Outcome] = []
-    n_reused = 0
-    with Parallel(n_jobs=n_jobs, return_as="generator") as workers:
-        for number, tracks in enumerate(shards):
-            path = shard_path(folder / FEATURES_FOLDER, number)
-            inputs = _inputs_digest(root, tracks, scan.spec, source)
-            done = read_outcomes(path, inputs=inputs)
-            if done is None:
-                # What stands there describes features that are about to be replaced.
-                (folder / datasets.DESCRIPTION).unlink(missing_ok=True)
-                done = []
-                features = []
-                for outcome, levels in workers(
-                    delayed(_read_one)(source, root, track, scan.spec) for track in tracks
-                ):
-                    done.append(outcome)
-                    features.append(levels)
-                    progress(len(outcomes) + len(done), len(scan.tracks), "tracks")
-                write_shard(path, inputs=inputs, outcomes=done, features=features)
-            else:
-                n_reused += len(tracks)
-            outcomes += done
-            progress(len(outcomes), len(scan.tracks), "tracks")
-    _remove_leftovers(folder / FEATURES_FOLDER, keep=len(shards))
-    table = _table(scan, outcomes, ratios=ratios, rng=np.random.default_rng(seed))
-    dataset = _describe(folder, source, scan, table)
-    datasets.save(
-        dataset,
-        details={
-            "source": str(root.resolve()),
-            "seed": seed,
-            "versions": {package: version(package) for package in ("mgr-cli", "numpy")},
-        },
-    )
+    whole = root.resolve()
+    folder = target / (name or (whole.name if root.is_dir() else whole.stem))
+    base = root if root.is_dir() else root.parent
+    with _alone(folder), workers(engine, scheduler=scheduler, n_jobs=n_jobs) as pool:
+        outcomes, n_reused = compute(Work(source, base, scan, folder), pool, progress)
+        _remove_leftovers(folder, scan)
+        dataset = _describe(folder, source.name, scan, _table(scan, outcomes, dealing))
+        prepared.save(
+            dataset,
+            details={
+                "source": str(root.resolve()),
+                "seed": dealing.seed,
+                "versions": {package: version(package) for package in ("mgr-cli", "numpy")},
+            },
+        )
     return Preparation(dataset, n_reused)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other runs away from a dataset; a run that dies lets go of it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
+    try:
+        with lock:
+            yield
+    except Timeout as error:
+        raise DatasetError(
+            f"{folder}: another `mgr prepare` is at work on it; wait for it, or choose another "
+            "--name"
+        ) from error
 
 
 def _check_ids(root: Path, scan: Scan) -> None:
@@ -156,84 +173,45 @@ def _check_ids(root: Path, scan: Scan) -> None:
         seen.add(track.track_id)
 
 
-def _inputs_digest(
-    root: Path, tracks: tuple[RawTrack, ...], spec: FeatureSpec, source: Source
-) -> str:
-    def look(track: RawTrack) -> tuple[str, int, int]:
-        try:
-            status = (root / track.path).stat()
-        except (OSError, ValueError):  # ValueError: a zero byte in the name
-            return track.path, -1, -1
-        return track.path, status.st_size, status.st_mtime_ns
-
-    # A problem is known before reading: it goes in, so that a mended table is read again.
-    record = [source.name, asdict(spec), [(*look(track), track.problem) for track in tracks]]
-    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
-
-
-def _read_one(
-    source: Source, root: Path, track: RawTrack, spec: FeatureSpec
-) -> tuple[Outcome, np.ndarray | None]:
-    path = root / track.path
-    try:
-        if track.problem:
-            raise DatasetError(track.problem)
-        if not _stays_below(track.path):
-            raise DatasetError("its path leads out of the dataset's folder, or nowhere")
-        read = source.read(path, spec)
-        digest = sha256(path)
-    except MgrError as error:
-        return Outcome(status=str(error)), None
-    except OSError as error:
-        return Outcome(status=f"cannot be read: {error.strerror}"), None
-    if not read.features.shape[1]:
-        return Outcome(status="too short for one frame"), None
-    outcome = Outcome(
-        OK, round(read.seconds, 3), read.sample_rate, read.codec, read.decoder, digest
-    )
-    return outcome, read.features
-
-
-def _stays_below(path: str) -> bool:
-    """Tell whether a table's path names something in its own folder, links followed."""
-    parts = PurePath(path)
-    return not parts.is_absolute() and ".." not in parts.parts and "\0" not in path
-
-
-def _remove_leftovers(folder: Path, *, keep: int) -> None:
-    """Delete what earlier runs left behind: halves of files, shards of a longer list."""
-    for part in (*folder.glob(".*.part"), *folder.parent.glob(".*.part")):
+def _remove_leftovers(folder: Path, scan: Scan) -> None:
+    """Delete what earlier runs left behind: pieces, halves of files, shards of a longer list."""
+    for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
         part.unlink(missing_ok=True)
-    for number in count(keep):
-        path = shard_path(folder, number)
-        if not path.exists():
-            return
-        path.unlink()
+    n_shards = -(-len(scan.tracks) // store.TRACKS_IN_SHARD)
+    for kind in scan.plan.kinds:
+        for number in count(n_shards):
+            path = store.shard_path(folder / kind, number)
+            if not path.exists():
+                break
+            path.unlink()
 
 
-def _table(
-    scan: Scan,
-    outcomes: list[Outcome],
-    *,
-    ratios: tuple[float, float, float],
-    rng: np.random.Generator,
-) -> pd.DataFrame:
+def _table(scan: Scan, outcomes: list[Outcome], dealing: Dealing) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [
-        {key: _one_line(value) for key, value in (asdict(track) | asdict(outcome)).items()}
+        {"fold": ""}
+        | {key: _one_line(value) for key, value in (vars(track) | vars(outcome)).items()}
         for track, outcome in zip(scan.tracks, outcomes, strict=True)
     ]
     if all(track.split is None for track in scan.tracks):
-        usable = [row for row in rows if row["status"] == OK]
-        dealt = splits.deal(
-            [row["genre"] for row in usable],
-            [row["artist"] or row["album"] for row in usable],
-            rng=rng,
-            ratios=ratios,
-        )
-        for row, split in zip(usable, dealt, strict=True):
-            row["split"] = split
+        _deal([row for row in rows if row["status"] == OK], dealing)
     table = pd.DataFrame(rows, columns=list(datasets.COLUMNS))
     return table.fillna({"split": ""})
+
+
+def _deal(rows: list[dict[str, Any]], dealing: Dealing) -> None:
+    """Give each track its split, and its fold."""
+    genres = [row["genre"] for row in rows]
+    groups = [row["artist"] or row["album"] for row in rows]
+    rng = np.random.default_rng(dealing.seed)
+    if not dealing.n_folds:
+        dealt = splits.deal(genres, groups, rng=rng, ratios=dealing.ratios)
+        for row, split in zip(rows, dealt, strict=True):
+            row["split"] = split
+        return
+    folds = splits.fold(genres, groups, rng=rng, n_folds=dealing.n_folds)
+    for row, fold in zip(rows, folds, strict=True):
+        row["fold"] = str(fold)
+        row["split"] = splits.split_of_fold(fold, tested=0, n_folds=dealing.n_folds)
 
 
 def _one_line(value: object) -> object:
@@ -243,18 +221,25 @@ def _one_line(value: object) -> object:
     return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", lambda hit: ascii(hit[0])[1:-1], value)
 
 
-def _describe(folder: Path, source: Source, scan: Scan, table: pd.DataFrame) -> PreparedDataset:
-    train = np.flatnonzero(((table.split == "train") & (table.status == OK)).to_numpy())
-    if not len(train):
-        reasons = table.status[table.status != OK]
-        found = f"; the first one: {reasons.iloc[0]}" if len(reasons) else ""
+def _describe(folder: Path, layout: str, scan: Scan, table: pd.DataFrame) -> PreparedDataset:
+    if not ((table.split == "train") & (table.status == OK)).any():
+        bad = table[table.status != OK]
+        named = bad.path.where(bad.path != "", bad.track_id)
+        found = f"; the first bad one, {named.iloc[0]}: {bad.status.iloc[0]}" if len(bad) else ""
         raise DatasetError(f"{folder.name}: no track to train on among {len(table)}{found}")
-    return PreparedDataset(
+    vectors = scan.vectors
+    computed = handcrafted.NAMES if "handcrafted" in scan.plan.kinds else ()
+    dataset = PreparedDataset(
         root=folder,
         name=folder.name,
-        layout=source.name,
+        layout=layout,
         genres=tuple(sorted(set(table.genre[table.status == OK]))),
-        spec=scan.spec,
-        normalisation=datasets.normalisation_of(ShardReader(folder / FEATURES_FOLDER), train),
+        plan=scan.plan,
         tracks=table,
+        columns=vectors.columns if vectors else computed,
+        origin=vectors.origin if vectors else "",
     )
+    if "log-mel" not in scan.plan.kinds:
+        return dataset
+    train = dataset.numbers("train")
+    return replace(dataset, bands=datasets.normalisation_of(dataset.reader(), train))

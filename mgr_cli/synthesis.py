@@ -28,6 +28,8 @@ from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 SAMPLE_RATE = 44_100  # Hz
 PEAK = 0.84  # of a finished track: mp3 may add 1.5 dB to it and not clip
 
+VELOCITIES = {"p": 0.25, "o": 0.45, "x": 0.7, "X": 1.0}  # of the marks in a rhythm's pattern
+
 Instrument = Callable[[float, float, np.random.Generator], np.ndarray]
 
 
@@ -157,6 +159,13 @@ def guitar(frequency: float, seconds: float, rng: np.random.Generator) -> np.nda
     return np.asarray(lfilter((1.0, allpass), feedback, string) * envelope)
 
 
+def overdriven(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Pluck a string whose amplifier is turned up too far: clipped, and dull as a cabinet is."""
+    _, envelope = _held(seconds, attack=0.001, release=0.05)
+    clipped = np.tanh(12.0 * guitar(frequency, seconds, rng))
+    return np.asarray(0.8 * _filtered(clipped, (90.0, 3_800.0), "bandpass") * envelope)
+
+
 def keys(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
     """Play an electric piano: Chowning's FM with an index that decays, and a high tine."""
     t, envelope = _held(seconds, attack=0.002, release=0.12)
@@ -183,6 +192,31 @@ def brass(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndar
     swell = envelope * (0.75 + 0.25 * np.exp(-t / 0.12))
     angle = 2 * np.pi * (frequency * t + rng.uniform())
     return np.asarray(swell * np.sin(angle + 4.5 * swell * np.sin(angle)))
+
+
+def organ(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Hold down an organ key: a sine for each of five drawbars, 8 feet to 1⅓."""
+    t, envelope = _held(seconds, attack=0.008, release=0.05)
+    drawbars = ((1.0, 0.6), (2.0, 0.3), (3.0, 0.2), (4.0, 0.15), (6.0, 0.1))
+    wave = np.zeros(t.size)
+    for ratio, level in drawbars:
+        wave += level * np.sin(2 * np.pi * (ratio * frequency * t + rng.uniform()))
+    return np.asarray(wave * envelope)
+
+
+def sampled(instrument: Instrument) -> Instrument:
+    """Return an instrument that plays a tone once, and repeats that take whenever it recurs.
+
+    It is as a sampler does, and far cheaper. The takes live as long as what is returned.
+    """
+    takes: dict[tuple[float, float], np.ndarray] = {}
+
+    def repeat(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+        if (frequency, seconds) not in takes:
+            takes[frequency, seconds] = instrument(frequency, seconds, rng)
+        return takes[frequency, seconds]
+
+    return repeat
 
 
 # --- playing ----------------------------------------------------------------------------
@@ -252,6 +286,26 @@ def reverberate(wave: np.ndarray, rng: np.random.Generator, *, seconds: float) -
     decay = rng.uniform(-1, 1, t.size) * 10.0 ** (-3.0 * t / seconds)
     room = _filtered(decay, 6_000.0, "low")
     return np.asarray(fftconvolve(wave, room / np.linalg.norm(room))[: wave.size])
+
+
+def tilt(wave: np.ndarray, *, slope: float) -> np.ndarray:
+    """Make a recording brighter or duller: raise its level with frequency, around 1 kHz.
+
+    Parameters
+    ----------
+    wave : np.ndarray [shape=(n_samples,)]
+        The recording.
+    slope : float
+        In dB an octave; below 0 duller. Level below 40 Hz, where a slope would never end.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_samples,)]
+        Of unchanged phase.
+    """
+    frequencies = np.maximum(np.fft.rfftfreq(wave.size, 1 / SAMPLE_RATE), 40.0)
+    gains = 10.0 ** (slope * np.log2(frequencies / 1_000.0) / 20.0)
+    return np.asarray(np.fft.irfft(np.fft.rfft(wave) * gains, wave.size))
 
 
 def master(mix: np.ndarray, *, drive: float = 0.3) -> np.ndarray:

@@ -195,7 +195,10 @@ def publish(
         seed=trained.seed,
         best_epoch=trained.best.number,
         dataset=TrainedOn(
-            name=dataset.name, split_digest=dataset.split_digest, counts=dataset.counts()
+            name=dataset.name,
+            split_digest=dataset.split_digest,
+            counts=dataset.counts(),
+            fold=dataset.tested_fold,
         ),
         figures={},
         weights=nothing,
@@ -244,7 +247,7 @@ def _loaders(
     crops = CropDataset(reader, dataset.normalisation, labels, length=length)
 
     def lengths(numbers: np.ndarray) -> dict[int, int]:
-        return {number: reader.n_frames(number) for number in numbers.tolist()}
+        return {number: reader.n_rows(number) for number in numbers.tolist()}
 
     def loader(sampler: Any) -> DataLoader[Batch]:
         return DataLoader(

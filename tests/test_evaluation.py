@@ -10,6 +10,7 @@ from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import DatasetError, ZooError
 from mgr_cli.evaluation import Evaluation, evaluate, record
 from mgr_cli.metrics import SCORES
+from mgr_cli.plans import Plan
 from mgr_cli.prediction import Predictor
 from mgr_cli.zoo.card import CARD, load_card
 from tests import tiny
@@ -179,7 +180,7 @@ def test_another_front_end_is_refused(
         "scale": replace(tiny.SPEC, scale="minmax"),
     }
     with pytest.raises(DatasetError, match="another front end"):
-        evaluate(predictor, replace(dataset, spec=other[change]))
+        evaluate(predictor, replace(dataset, plan=Plan(spec=other[change])))
 
 
 def test_an_empty_split_is_refused(predictor: Predictor, dataset: PreparedDataset) -> None:

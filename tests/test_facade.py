@@ -17,7 +17,7 @@ HOMES = {
     "evaluate": "evaluation",
     "handcrafted_features": "features.handcrafted",
     "load_audio": "audio",
-    "load_dataset": "data.dataset",
+    "load_dataset": "data.prepared",
     "log_mel": "features.mel",
     "prepare": "preparation",
     "publish": "training",

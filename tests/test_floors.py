@@ -14,8 +14,10 @@ import mgr_cli
 # each other without circles. A new module has its place here, or a test fails.
 LADDER = (
     ("errors", "config", "files"),
+    ("plans",),
     ("decoders", "votes", "metrics", "segments", "augment", "synthesis", "features", "models"),
-    ("audio", "demo"),
+    ("audio", "demo", "styles", "engines"),
+    ("composition",),
     ("data", "zoo"),
     ("prediction", "preparation"),
     ("evaluation", "task"),
@@ -30,7 +32,7 @@ HEAVY = frozenset(
     {"torch", "torchaudio", "torchvision", "pandas", "sklearn", "scipy", "librosa", "lightning",
      "matplotlib", "captum", "optuna", "onnxruntime"}
 )  # fmt: skip
-LIGHT = ("errors", "config", "files", "models.registry", "data.sources")
+LIGHT = ("errors", "config", "files", "plans", "models.registry", "data.sources")
 
 ROOT = Path(mgr_cli.__file__).parent
 PATHS = {

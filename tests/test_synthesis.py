@@ -15,14 +15,18 @@ from mgr_cli.synthesis import (
     keys,
     kick,
     master,
+    organ,
+    overdriven,
     play,
     reverberate,
+    sampled,
     sawtooth,
     snare,
     strings,
+    tilt,
 )
 
-TONAL = [bass, guitar, keys, strings, brass]
+TONAL = [bass, guitar, overdriven, keys, organ, strings, brass]
 EVERYONE = [*TONAL, kick, snare, hihat]
 
 
@@ -107,6 +111,26 @@ def test_sawtooth_aliases_far_less_than_a_naive_one() -> None:
     assert audible_alias(ours) < 0.01 * audible_alias(naive)  # 20 dB
 
 
+def test_overdriven_string_is_compressed() -> None:
+    def fall(instrument: synthesis.Instrument) -> float:
+        wave = instrument(110.0, 1.0, np.random.default_rng(1))
+        early, late = (wave[k : k + 4_410].std() for k in (0, 35_280))
+        return float(20 * np.log10(early / late))
+
+    assert fall(overdriven) < 0.5 * fall(guitar)
+
+
+def test_sampled_instrument_repeats_a_take_for_the_same_tone_only() -> None:
+    rng = np.random.default_rng(1)
+    drum = sampled(snare)
+    take = drum(200.0, 0.1, rng)
+    np.testing.assert_array_equal(take, snare(200.0, 0.1, np.random.default_rng(1)))
+    assert drum(200.0, 0.1, rng) is take
+    assert drum(201.0, 0.1, rng) is not take
+    assert drum(200.0, 0.2, rng).size > take.size
+    assert sampled(snare)(200.0, 0.1, rng) is not take  # another's takes are its own
+
+
 # --- playing
 
 
@@ -146,6 +170,14 @@ def test_room_falls_by_60_decibels_in_its_time() -> None:
     start, stop = (int(np.argmax(left < left[0] - fall)) for fall in (5, 35))
     assert 2 * (stop - start) / SAMPLE_RATE == pytest.approx(1.5, rel=0.05)  # twice 30 dB
     assert left[0] == pytest.approx(0, abs=1e-6)  # as loud as what sounds in it
+
+
+def test_tilt_turns_the_spectrum_around_1_kilohertz() -> None:
+    second = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    for frequency, octaves in ((10, -4.643856), (500, -1), (1_000, 0), (4_000, 2)):
+        tone = np.sin(2 * np.pi * frequency * second)
+        heard = tilt(tone, slope=1.5)  # 4.64 octaves below lies 40 Hz, where it levels out
+        np.testing.assert_allclose(heard, tone * 10 ** (1.5 * octaves / 20), atol=1e-6)
 
 
 def test_master_keeps_the_order_of_samples_and_sets_the_peak() -> None:

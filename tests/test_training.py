@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from mgr_cli import augment, metrics, training
 from mgr_cli.config import Recipe
-from mgr_cli.data.dataset import FEATURES_FOLDER, PreparedDataset
-from mgr_cli.data.store import OK, Outcome, ShardReader, shard_path, write_shard
+from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.data.store import ShardReader, shard_path
 from mgr_cli.errors import ArchitectureError, DatasetError, TrainingError, ZooError
 from mgr_cli.evaluation import evaluate
 from mgr_cli.prediction import Predictor, score_with
@@ -22,7 +22,7 @@ from mgr_cli.task import Epoch, Task
 from mgr_cli.training import Trained
 from mgr_cli.zoo import entries
 from mgr_cli.zoo.card import load_card
-from tests import tiny
+from tests import shards, tiny
 
 # 12 training tracks of four segments each, 16 a batch.
 STEPS = 3
@@ -271,12 +271,7 @@ def spoil(dataset: PreparedDataset, folder: Path, value: float) -> PreparedDatas
         if dataset.tracks.split[number] == "train":
             track[3] = value
         features.append(track)
-    write_shard(
-        shard_path(folder / FEATURES_FOLDER, 0),
-        inputs="made up",
-        outcomes=[Outcome(OK)] * len(features),
-        features=features,
-    )
+    shards.write_levels(shard_path(folder / "log-mel", 0), features)
     return replace(dataset, root=folder)
 
 

@@ -72,11 +72,12 @@ def test_one_segment_is_its_own_opinion(rule: VoteRule) -> None:
 
 def test_product_of_five_thousand_segments_does_not_underflow() -> None:
     # 0.3 ** 5000 is 1e-2614. The classes differ by e in all: 1 / (1 + e + 1) and so on.
+    euler = float(np.exp(1))
     step = np.exp(1 / 5_000)
     row = np.array([1, step, 1]) / (2 + step)
     pooled = votes.pool(np.tile(row, (5_000, 1)), rule="product")
     # 5,000 rounded logarithms of about 1 add up to an error near 1e-12.
-    np.testing.assert_allclose(pooled, np.array([1, np.e, 1]) / (2 + np.e), rtol=1e-9)
+    np.testing.assert_allclose(pooled, np.array([1, euler, 1]) / (2 + euler), rtol=1e-9)
 
 
 def test_product_survives_a_zero_in_every_class() -> None:

@@ -12,13 +12,15 @@ import torch
 from torch import nn
 
 from mgr_cli.config import SPLITS, FeatureSpec, Recipe, SegmentSpec
-from mgr_cli.data import dataset as datasets
-from mgr_cli.data.dataset import FEATURES_FOLDER, PreparedDataset
-from mgr_cli.data.store import OK, Outcome, shard_path, write_shard
+from mgr_cli.data import prepared as datasets
+from mgr_cli.data.dataset import COLUMNS, PreparedDataset
+from mgr_cli.data.store import OK, shard_path
 from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.models import registry
+from mgr_cli.plans import Plan
 from mgr_cli.zoo import entries
 from mgr_cli.zoo.card import Card, TrainedOn, WeightsFile
+from tests import shards
 
 GENRES = ("blues", "jazz", "rock")
 SPEC = FeatureSpec(sample_rate=8_000, n_fft=512, hop_length=400, n_mels=16)  # 20 frames a second
@@ -62,22 +64,17 @@ def dataset(
                 track = levels(label, rng, contrast=contrast)
                 features.append(None if split == absent else track)
                 says = [genre, "", "", ""]  # genres, artist, album, title
-                heard = [2.0, 8_000, "pcm", split, OK, "", "none"]
+                heard = [2.0, 8_000, "pcm", split, "", OK, "", "none"]
                 rows.append([name, f"{name}.wav", genre, *says, *heard])
-    write_shard(
-        shard_path(folder / FEATURES_FOLDER, 0),
-        inputs="made up",
-        outcomes=[Outcome(OK)] * len(features),
-        features=features,
-    )
+    shards.write_levels(shard_path(folder / "log-mel", 0), features)
     whole = PreparedDataset(
         root=folder,
         name="tiny",
         layout="made up",
         genres=tuple(genres),
-        spec=SPEC,
-        normalisation=NORMALISATION,
-        tracks=pd.DataFrame(rows, columns=list(datasets.COLUMNS)),
+        plan=Plan(spec=SPEC),
+        bands=NORMALISATION,
+        tracks=pd.DataFrame(rows, columns=list(COLUMNS)),
     )
     datasets.save(whole, details={})
     return datasets.load(folder)

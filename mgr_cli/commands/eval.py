@@ -62,6 +62,8 @@ def command(
     card = load_card(folder)
     own = (prepared / card.dataset.name).is_dir()
     dataset = prepared_dataset(data or (card.dataset.name if own else None), prepared)
+    if dataset.n_folds and card.dataset.fold is not None:
+        dataset = dataset.tested_on(card.dataset.fold)
     if dataset.split_digest != card.dataset.split_digest:
         console.note(
             f"{card.name} was not trained on this split of {dataset.name}: "

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mgr_cli.data import dataset as datasets
+from mgr_cli.data import prepared as datasets
 from mgr_cli.data.dataset import PreparedDataset
 
 

@@ -36,6 +36,10 @@ def command(
     patience: Annotated[
         int | None, typer.Option("--patience", help="Epochs without gain before it stops.")
     ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option("--fold", min=0, help="Of a dataset with folds, the one to test on."),
+    ] = None,
     licence: Annotated[
         str, typer.Option("--licence", help="Of the weights, for the card.")
     ] = "not stated",
@@ -71,6 +75,8 @@ def command(
     if name is not None and (place / name).exists():
         raise ZooError(f"{place / name} exists already; choose another --name")
     dataset = prepared_dataset(data, prepared)
+    if fold is not None:
+        dataset = dataset.tested_on(fold)
 
     from mgr_cli import training  # torch and lightning: only when all else is in order
 

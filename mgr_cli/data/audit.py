@@ -217,7 +217,7 @@ def _frame_rate(tracks: pd.DataFrame, reader: ShardReader, usable: np.ndarray) -
     """Return the frames a second of the front end that all tracks share."""
     seconds = tracks.seconds.to_numpy()
     rates = [
-        reader.n_frames(int(number)) / seconds[number]
+        reader.n_rows(int(number)) / seconds[number]
         for number in usable[:_N_TIMED]
         if seconds[number] > 0
     ]

@@ -1,20 +1,8 @@
-"""A prepared dataset, read back from disk.
+"""A prepared dataset: its tracks, and the way to their features."""
 
-```
-prepared/<name>/
-  dataset.json                          genres in class order, front end, normalisation, counts
-  tracks.csv                            a row a track: what it is, its split, its status
-  log-mel/shard-00000.safetensors …     features, float16
-```
-
-`dataset.json` is written last: where it stands, the dataset is whole.
-"""
-
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,15 +12,11 @@ from mgr_cli.data import splits
 from mgr_cli.data.store import OK, ShardReader
 from mgr_cli.errors import DatasetError
 from mgr_cli.features.normalisation import Normalisation
-from mgr_cli.files import write_text
+from mgr_cli.plans import Kind, Plan
 
-FORMAT_VERSION = 1
-DESCRIPTION = "dataset.json"
-TRACKS = "tracks.csv"
-FEATURES_FOLDER = "log-mel"
 COLUMNS = (
     "track_id", "path", "genre", "genres", "artist", "album", "title",
-    "seconds", "sample_rate", "codec", "split", "status", "digest", "decoder",
+    "seconds", "sample_rate", "codec", "split", "fold", "status", "digest", "decoder",
 )  # fmt: skip
 
 
@@ -48,26 +32,69 @@ class PreparedDataset:
         What it is called, and the source it was read with.
     genres : tuple of str
         In class order.
-    spec : FeatureSpec
-        Front end of its features.
-    normalisation : Normalisation
-        From the training split.
+    plan : Plan
+        What was computed of its tracks.
     tracks : pd.DataFrame
         One row a track in the order of the shards, with the columns of `COLUMNS`.
+    bands : Normalisation or None
+        Of the log-mels, from the training split; None where there are none.
+    columns : tuple of str
+        Names of the features that are one row a track; empty where there are none.
+    origin : str
+        Who computed those; empty where it was this program.
     """
 
     root: Path
     name: str
     layout: str
     genres: tuple[str, ...]
-    spec: FeatureSpec
-    normalisation: Normalisation
+    plan: Plan
     tracks: pd.DataFrame = field(repr=False, compare=False)
+    bands: Normalisation | None = None
+    columns: tuple[str, ...] = ()
+    origin: str = ""
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """Front end of the log-mels.
+
+        Raises
+        ------
+        DatasetError
+            If there are none.
+        """
+        self._expect("log-mel")
+        return self.plan.spec
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Mean and deviation of the log-mels' bands, from the training split.
+
+        Raises
+        ------
+        DatasetError
+            If there are no log-mels.
+        """
+        self._expect("log-mel")
+        assert self.bands is not None
+        return self.bands
+
+    @property
+    def n_folds(self) -> int:
+        """How many folds the tracks were dealt out to; 0 if to none."""
+        folds = self.tracks.fold[self.tracks.fold != ""]
+        return int(folds.astype(int).max()) + 1 if len(folds) else 0
 
     @property
     def split_digest(self) -> str:
         """SHA-256 of which track is in which split."""
         return splits.digest(dict(zip(self.tracks.track_id, self.tracks.split, strict=True)))
+
+    @property
+    def tested_fold(self) -> int | None:
+        """The fold that is the test split; None where the tracks were not dealt out to folds."""
+        tested = self.tracks.fold[self.tracks.split == "test"]
+        return int(tested.iloc[0]) if self.n_folds and len(tested) else None
 
     def numbers(self, split: Split) -> np.ndarray:
         """Return the numbers (rows of `tracks`) of a split's usable tracks.
@@ -88,9 +115,71 @@ class PreparedDataset:
         index = {genre: label for label, genre in enumerate(self.genres)}
         return np.array([index[genre] for genre in self.tracks.genre.iloc[numbers]], np.int64)
 
-    def reader(self) -> ShardReader:
-        """Open the features; they are found by the tracks' numbers."""
-        return ShardReader(self.root / FEATURES_FOLDER)
+    def reader(self, kind: Kind = "log-mel") -> ShardReader:
+        """Open one kind of features; they are found by the tracks' numbers.
+
+        Raises
+        ------
+        DatasetError
+            If the dataset was prepared without them.
+        """
+        self._expect(kind)
+        return ShardReader(self.root / kind)
+
+    def vectors(self) -> np.ndarray:
+        """Read the features that are one row a track.
+
+        Returns
+        -------
+        np.ndarray [shape=(n_tracks, n_columns)]
+            float32, not a number where a track's status is not "ok".
+
+        Raises
+        ------
+        DatasetError
+            If the dataset was prepared without any.
+        """
+        kind = vector_kind(self.plan)
+        if kind is None:
+            raise DatasetError(
+                f"{self.root}: no features of one row a track; prepare it again with "
+                "`--features handcrafted`"
+            )
+        reader = self.reader(kind)
+        values = np.full((len(self.tracks), len(self.columns)), np.nan, np.float32)
+        for number in np.flatnonzero((self.tracks.status == OK).to_numpy()).tolist():
+            values[number] = reader.rows(number)[0]
+        return values
+
+    def tested_on(self, fold: int) -> "PreparedDataset":
+        """Return the dataset with another fold as its test split; see `splits.split_of_fold`.
+
+        Raises
+        ------
+        DatasetError
+            If it was prepared without folds, or has no such one.
+        """
+        n_folds = self.n_folds
+        if not 0 <= fold < n_folds:
+            raise DatasetError(
+                f"{self.root}: no fold {fold}, it has {n_folds or 'none'}; folds are made by "
+                "`mgr prepare --folds`, and counted from 0"
+            )
+        split = [
+            splits.split_of_fold(int(own), tested=fold, n_folds=n_folds) if own else ""
+            for own in self.tracks.fold
+        ]
+        turned = replace(self, tracks=self.tracks.assign(split=split))
+        if self.bands is None:
+            return turned
+        return replace(turned, bands=normalisation_of(self.reader(), turned.numbers("train")))
+
+    def _expect(self, kind: Kind) -> None:
+        if kind not in self.plan.kinds:
+            raise DatasetError(
+                f"{self.root}: no {kind} features, it has {', '.join(self.plan.kinds)}; "
+                f"prepare it again with `--features {kind}`"
+            )
 
     def counts(self) -> dict[Split, int]:
         """Return how many usable tracks each split has."""
@@ -98,82 +187,9 @@ class PreparedDataset:
         return {split: int((usable.split == split).sum()) for split in SPLITS}
 
 
-def save(dataset: PreparedDataset, *, details: dict[str, Any]) -> None:
-    """Write the table and the description of a dataset, the description last.
-
-    Parameters
-    ----------
-    dataset : PreparedDataset
-        Its shards are on disk already.
-    details : dict
-        What else the description shall hold.
-    """
-    (dataset.root / DESCRIPTION).unlink(missing_ok=True)
-    write_text(dataset.root / TRACKS, dataset.tracks.to_csv(index=False, lineterminator="\n"))
-    description = {
-        "format_version": FORMAT_VERSION,
-        "name": dataset.name,
-        "layout": dataset.layout,
-        "genres": dataset.genres,
-        "features": asdict(dataset.spec),
-        "normalisation": asdict(dataset.normalisation),
-        "split_digest": dataset.split_digest,
-        "counts": dataset.counts(),
-        **details,
-    }
-    write_text(dataset.root / DESCRIPTION, json.dumps(description, indent=1) + "\n")
-
-
-def load(root: Path) -> PreparedDataset:
-    """Read a prepared dataset.
-
-    Raises
-    ------
-    DatasetError
-        If there is none, or it is damaged or of another version.
-    """
-    path = root / DESCRIPTION
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        if description["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {description['format_version']}")
-        text = set(COLUMNS) - {"seconds", "sample_rate"}
-        tracks = pd.read_csv(
-            root / TRACKS, dtype=dict.fromkeys(text, str), keep_default_na=False, usecols=COLUMNS
-        )
-        dataset = PreparedDataset(
-            root=root,
-            name=description["name"],
-            layout=description["layout"],
-            genres=tuple(description["genres"]),
-            spec=FeatureSpec(**description["features"]),
-            normalisation=Normalisation(
-                tuple(description["normalisation"]["mean"]),
-                tuple(description["normalisation"]["std"]),
-            ),
-            tracks=tracks,
-        )
-        if dataset.split_digest != description["split_digest"]:
-            raise ValueError(f"{TRACKS} was changed after it was prepared")
-    except FileNotFoundError as error:
-        raise DatasetError(f"{root}: no prepared dataset; make one with `mgr prepare`") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{path}: damaged ({error}); run `mgr prepare` again") from error
-    return dataset
-
-
-def newest(folder: Path) -> Path:
-    """Return the folder of the dataset that was prepared last.
-
-    Raises
-    ------
-    DatasetError
-        If there is none.
-    """
-    found = sorted(folder.glob(f"*/{DESCRIPTION}"), key=lambda path: (path.stat().st_mtime, path))
-    if not found:
-        raise DatasetError(f"{folder}: no prepared dataset; make one with `mgr prepare FOLDER`")
-    return found[-1].parent
+def vector_kind(plan: Plan) -> Kind | None:
+    """Return the kind of a plan's features that are one row a track, if there is one."""
+    return next((kind for kind in ("handcrafted", "table") if kind in plan.kinds), None)
 
 
 def normalisation_of(reader: ShardReader, numbers: Sequence[int] | np.ndarray) -> Normalisation:

@@ -3,6 +3,9 @@
 Track 2 lies at `000/000002.mp3`. The subsets nest: small ⊂ medium ⊂ large ⊂ full. A track has a
 list of genres and, if they all hang below the same one, that one as its `genre_top`.
 
+Without the audio, the tables alone are a dataset: `features.csv` holds the 518 hand-crafted
+features of each track, as librosa 0.5 computed them from its whole length.
+
 The official split keeps an artist on one side. Some clips are known to be bad; `ERRATA` has
 them.
 
@@ -14,16 +17,21 @@ References
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from mgr_cli.config import FEATURES
-from mgr_cli.data.fma_tables import SUBSETS, Genre, Row, read_genres, read_rows
-from mgr_cli.data.folder import read as read
-from mgr_cli.data.sources import Level, RawTrack, Scan, Subset, Wishes
+import numpy as np
+
+from mgr_cli.data.extraction import read
+from mgr_cli.data.fma_tables import SUBSETS, Genre, Row, read_features, read_genres, read_rows
+from mgr_cli.data.sources import Level, RawTrack, Scan, Subset, Vectors, Wishes
 from mgr_cli.errors import DatasetError
+
+__all__ = ["ERRATA", "fits", "read", "scan"]
 
 TRACKS = "tracks.csv"
 GENRES = "genres.csv"
+FEATURES = "features.csv"
 METADATA = "fma_metadata"
 
 # The ids are known; which of the first two reasons goes with which id is second-hand, from
@@ -44,21 +52,24 @@ ERRATA: Mapping[str, str] = (
 
 
 def fits(root: Path) -> bool:
-    """Tell whether a folder, or an `fma_small` and so on in it, has FMA's tree of mp3."""
+    """Tell whether a folder has FMA's tree of mp3, itself or in an `fma_small`, or its tables."""
     try:
-        return any(True for audio in (root, *_audio_folders(root)) for _ in _tree(audio))
+        return any(_has_tree(audio) for audio in (root, *_audio_folders(root))) or all(
+            (root / name).is_file() for name in (TRACKS, GENRES, FEATURES)
+        )
     except OSError:
         return False
 
 
 def scan(root: Path, wishes: Wishes) -> Scan:
-    """List the tracks of a subset; without one, those whose mp3 is there.
+    """List the tracks of a subset; without one, those that are there.
 
     Parameters
     ----------
     root : Path
         Folder of the mp3 tree, or one that holds a single `fma_small`, `fma_medium`,
-        `fma_large` or `fma_full`. That name says the subset, unless `wishes` does.
+        `fma_large` or `fma_full`. That name says the subset, unless `wishes` does. Or the
+        folder of the tables, where there is no audio.
     wishes : Wishes
         All of its fields concern FMA.
 
@@ -74,34 +85,57 @@ def scan(root: Path, wishes: Wishes) -> Scan:
     """
     audio = _audio_folder(root)
     tables = _metadata_folder(root, wishes.metadata)
+    present = _present(audio)
+    if not present and (tables / FEATURES).is_file():
+        return _scan_features(root, tables, wishes)
+    plan = wishes.plan()
     subset = wishes.subset or _named_subset(audio)
     genres = read_genres(tables / GENRES)
-    present = _present(audio)
     prefix = "" if audio == root else f"{audio.name}/"
-    tracks = [
-        _track(row, genres, wishes, present=present, prefix=prefix)
-        for row in read_rows(tables / TRACKS)
-        if _is_listed(row, subset, present)
-    ]
+    tracks = []
+    for row in read_rows(tables / TRACKS):
+        if (subset is None and row.file not in present) or not _is_in(row, subset):
+            continue
+        track = _track(row, genres, wishes)
+        problem = track.problem
+        if row.file not in present:
+            problem = f"missing: there is no {prefix}{row.file}"
+        if row.track_id in ERRATA:
+            problem = f"{ERRATA[row.track_id]}, says the FMA errata list"
+        tracks.append(replace(track, path=prefix + row.file, problem=problem))
     if not tracks:
         raise DatasetError(
             f"{root}: no track of {subset or 'any subset'}; found {len(present)} files like "
             f"000/000002.mp3, and none that {tables / TRACKS} lists"
         )
-    return Scan(tuple(sorted(tracks, key=lambda track: track.track_id)), wishes.spec or FEATURES)
+    return Scan(tuple(sorted(tracks, key=lambda track: track.track_id)), plan)
 
 
-def _track(
-    row: Row, genres: Mapping[str, Genre], wishes: Wishes, *, present: set[str], prefix: str
-) -> RawTrack:
+def _scan_features(root: Path, tables: Path, wishes: Wishes) -> Scan:
+    """List the tracks that have a row in `features.csv`, or ought to have one."""
+    plan = wishes.plan(offers=("handcrafted",))
+    genres = read_genres(tables / GENRES)
+    names, places, values = read_features(tables / FEATURES)
+    tracks, rows = [], []
+    for row in sorted(read_rows(tables / TRACKS), key=lambda row: row.track_id):
+        place = places.get(row.track_id)
+        if (place is None and wishes.subset is None) or not _is_in(row, wishes.subset):
+            continue
+        track = _track(row, genres, wishes)
+        rows.append(len(values) if place is None else place)
+        tracks.append(track if place is not None else replace(track, problem=f"not in {FEATURES}"))
+    if not tracks:
+        raise DatasetError(f"{root}: {tables / FEATURES} has no track that {TRACKS} lists")
+    nothing = np.full((1, len(names)), np.nan, np.float32)
+    chosen = np.concatenate([values, nothing])[rows]
+    return Scan(tuple(tracks), plan, Vectors("handcrafted", names, chosen, f"FMA's {FEATURES}"))
+
+
+def _track(row: Row, genres: Mapping[str, Genre], wishes: Wishes) -> RawTrack:
     genre, problem = _genre_of(row, genres, wishes.level)
-    if row.file not in present:
-        problem = f"missing: there is no {prefix}{row.file}"
-    if row.track_id in ERRATA:
-        problem = f"{ERRATA[row.track_id]}, says the FMA errata list"
     return RawTrack(
         track_id=row.track_id,
-        path=prefix + row.file,
+        path="",
         genre=genre,
         split=row.split if wishes.own_split else None,
         genres="|".join(genres[number].title for number in row.genres or () if number in genres),
@@ -135,10 +169,9 @@ def _genre_of(row: Row, genres: Mapping[str, Genre], level: Level) -> tuple[str,
     return titles[0], ""
 
 
-def _is_listed(row: Row, subset: Subset | None, present: set[str]) -> bool:
-    if subset is None:
-        return row.file in present
-    return SUBSETS.index(row.subset) <= SUBSETS.index(subset)
+def _is_in(row: Row, subset: Subset | None) -> bool:
+    """Tell whether a track belongs to a subset, and so to all larger ones."""
+    return subset is None or SUBSETS.index(row.subset) <= SUBSETS.index(subset)
 
 
 def _audio_folders(root: Path) -> list[Path]:
@@ -178,6 +211,10 @@ def _present(audio: Path) -> set[str]:
         raise DatasetError(
             f"{error.filename}: cannot be read ({error.strerror}); check its permissions"
         ) from error
+
+
+def _has_tree(audio: Path) -> bool:
+    return any(True for _ in _tree(audio))
 
 
 def _tree(audio: Path) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 `tracks.csv` has three header rows: the first two name a column, as in (track, genre_top), the
 third names the index. A row names the smallest subset that the track belongs to. `genres.csv`
-is a forest: each of the 163 genres has a `parent`, and 0 is no genre.
+is a forest: each of the 163 genres has a `parent`, and 0 is no genre. `features.csv` has three
+header rows for feature, statistic and number, and one for the index.
 """
 
 import csv
@@ -10,16 +11,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from mgr_cli.data.sources import Subset
 from mgr_cli.errors import DatasetError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SUBSETS: tuple[Subset, ...] = get_args(Subset)  # each one holds those before it
 SPLITS = {"training": "train", "validation": "valid", "test": "test", "": ""}
 MAX_GENRES = 1_000  # the official table has 163
 MAX_GENRES_TEXT = 1_000  # characters of a track's list; the longest official one has 30
 
+_FEATURE_HEADS = ("feature", "statistics", "number", "track_id")
 _SPLIT, _SUBSET = ("set", "split"), ("set", "subset")
 _TOP, _GENRES = ("track", "genre_top"), ("track", "genres")
 _REQUIRED = (_SPLIT, _SUBSET, _TOP, _GENRES)
@@ -149,6 +154,47 @@ def read_rows(table: Path) -> list[Row]:
     ]
 
 
+def read_features(table: Path) -> tuple[tuple[str, ...], dict[str, int], "np.ndarray"]:
+    """Read `features.csv`.
+
+    Returns
+    -------
+    names : tuple of str
+        Of the features, as in ``mfcc.mean.01``.
+    places : dict
+        Row of each track by its id.
+    values : np.ndarray [shape=(n_tracks, n_features)]
+        float32.
+
+    Raises
+    ------
+    DatasetError
+        If its header is not the official one, or it names a feature that FMA has not, or a track
+        twice.
+    """
+    from mgr_cli.data import columns
+    from mgr_cli.features.handcrafted import NAMES
+
+    heads = columns.header(table, n_rows=len(_FEATURE_HEADS))
+    found = [row[0] if row else "" for row in heads]
+    if found != list(_FEATURE_HEADS):
+        raise DatasetError(
+            f"{table}: its rows begin with {found}, expected FMA's official table with "
+            f"{list(_FEATURE_HEADS)}"
+        )
+    names = [".".join(parts) for parts in zip(*(row[1:] for row in heads[:3]), strict=False)]
+    unknown = [name for name in names if name not in NAMES]
+    twice = [name for name in names if names.count(name) > 1]
+    if unknown or twice:
+        raise DatasetError(f"{table}: {(unknown + twice)[0]!r} is no feature of FMA, or is double")
+    texts, kept, values = columns.read(table, ["track_id", *names], skip=4, text=["track_id"])
+    ids = [_padded(table, number) for number in texts.track_id]
+    places = {track_id: row for row, track_id in enumerate(ids)}
+    if len(places) < len(ids):
+        raise DatasetError(f"{table}: lists a track twice; expected one row a track")
+    return kept, places, values
+
+
 def _columns(table: Path, heads: Sequence[Sequence[str]]) -> dict[tuple[str, str], int]:
     """Return the place of each column that is read, by its two names."""
     if len(heads) < 3 or not heads[2] or heads[2][0] != "track_id":
@@ -167,8 +213,7 @@ def _columns(table: Path, heads: Sequence[Sequence[str]]) -> dict[tuple[str, str
 
 
 def _row(table: Path, number: str, cells: Mapping[tuple[str, str], str]) -> Row:
-    if not re.fullmatch("[0-9]{1,6}", number):
-        raise DatasetError(f"{table}: track_id {number!r}, expected a number of up to six digits")
+    track_id = _padded(table, number)
     subset, split = cells[_SUBSET], cells[_SPLIT]
     for value, known in ((subset, (*SUBSETS, "")), (split, tuple(SPLITS))):
         if value not in known:
@@ -179,13 +224,19 @@ def _row(table: Path, number: str, cells: Mapping[tuple[str, str], str]) -> Row:
         for field, choices in _OPTIONAL.items()
     }
     return Row(
-        track_id=f"{int(number):06d}",
+        track_id=track_id,
         subset=next((known for known in SUBSETS if known == subset), SUBSETS[-1]),
         split=SPLITS[split],
         top=cells[_TOP],
         genres=_ids(cells[_GENRES]),
         **texts,
     )
+
+
+def _padded(table: Path, number: str) -> str:
+    if not re.fullmatch("[0-9]{1,6}", number):
+        raise DatasetError(f"{table}: track_id {number!r}, expected a number of up to six digits")
+    return f"{int(number):06d}"
 
 
 def _ids(text: str) -> tuple[str, ...] | None:

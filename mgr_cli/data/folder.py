@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mgr_cli import audio
-from mgr_cli.config import FEATURES, FeatureSpec
-from mgr_cli.data.sources import RawTrack, ReadTrack, Scan, Wishes
+from mgr_cli.data.extraction import read
+from mgr_cli.data.sources import RawTrack, Scan, Wishes
 from mgr_cli.errors import DatasetError
-from mgr_cli.features import mel
 from mgr_cli.files import find
+
+__all__ = ["fits", "read", "scan"]
 
 
 def fits(root: Path) -> bool:
@@ -24,7 +25,7 @@ def scan(root: Path, wishes: Wishes) -> Scan:
     root : Path
         Folder of the genres.
     wishes : Wishes
-        Its `spec` is the front end; the project's default without it.
+        What is computed.
 
     Raises
     ------
@@ -37,21 +38,7 @@ def scan(root: Path, wishes: Wishes) -> Scan:
         tracks.append(RawTrack(track_id=relative, path=relative, genre=genre))
     if not tracks:
         raise DatasetError(f"{root}: no audio in it; expected one folder a genre with audio files")
-    return Scan(tuple(sorted(tracks, key=lambda track: track.track_id)), wishes.spec or FEATURES)
-
-
-def read(path: Path, spec: FeatureSpec) -> ReadTrack:
-    """Decode a file and compute its log-mel spectrogram.
-
-    Raises
-    ------
-    AudioError
-        If the file cannot be used.
-    """
-    with audio.open_stream(path, sample_rate=spec.sample_rate) as stream:
-        levels = mel.from_blocks(stream, spec)
-        info = stream.info
-    return ReadTrack(levels, stream.seconds, info.sample_rate, info.codec, info.decoder)
+    return Scan(tuple(sorted(tracks, key=lambda track: track.track_id)), wishes.plan())
 
 
 def _audio(root: Path) -> Iterator[tuple[str, Path]]:

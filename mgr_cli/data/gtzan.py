@@ -17,8 +17,7 @@ References
 import re
 from pathlib import Path
 
-from mgr_cli.config import FEATURES
-from mgr_cli.data.folder import read
+from mgr_cli.data.extraction import read
 from mgr_cli.data.sources import RawTrack, Scan, Wishes
 from mgr_cli.errors import DatasetError
 
@@ -79,8 +78,7 @@ def scan(root: Path, wishes: Wishes) -> Scan:
     root : Path
         The folder, or the one above its `genres` or `genres_original`.
     wishes : Wishes
-        Its `spec` is the front end, the project's default without it; without `own_split`
-        the tracks, the left out ones too, are dealt out at random, which leaks.
+        Without `own_split` the tracks, the left out ones too, are dealt out at random, which leaks.
 
     Raises
     ------
@@ -103,7 +101,7 @@ def scan(root: Path, wishes: Wishes) -> Scan:
             break
     if not tracks:
         raise DatasetError(f"{root}: no track of GTZAN; expected genres/blues/blues.00000.wav")
-    return Scan(tuple(tracks[key] for key in sorted(tracks)), wishes.spec or FEATURES)
+    return Scan(tuple(tracks[key] for key in sorted(tracks)), wishes.plan())
 
 
 def fault_filtered() -> dict[str, str]:

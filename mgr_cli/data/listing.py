@@ -17,6 +17,15 @@ COLUMNS = ("path", "genre")
 OPTIONAL = ("genres", "artist", "album", "title")
 
 
+def header(table: Path) -> list[str]:
+    """Return the names of a table's columns, none where there is no such table."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            return next(csv.reader(file), [])
+    except (OSError, csv.Error):
+        return []
+
+
 def first_path(root: Path) -> str:
     """Return the path of the first track of a folder's table, empty if there is none."""
     try:
@@ -65,7 +74,9 @@ def read_tracks(root: Path, wishes: Wishes) -> tuple[RawTrack, ...]:
             track_id=row["track_id" if has_id else "path"] or "",
             path=row["path"] or "",
             genre=row["genre"] or "",
-            split=_split(table, row) if has_split else None,
+            split=known_split(table, row.get("track_id") or row["path"], row["split"] or "")
+            if has_split
+            else None,
             **{column: row.get(column) or "" for column in OPTIONAL},
         )
         for row in rows
@@ -73,9 +84,14 @@ def read_tracks(root: Path, wishes: Wishes) -> tuple[RawTrack, ...]:
     return tuple(sorted(tracks, key=lambda track: track.track_id))
 
 
-def _split(table: Path, row: dict[str, str]) -> str:
-    split = row["split"] or ""
+def known_split(table: Path, track: str, split: str) -> str:
+    """Return a table's split, checked.
+
+    Raises
+    ------
+    DatasetError
+        If it is none of train, valid and test, and not empty.
+    """
     if split and split not in SPLITS:
-        name = row.get("track_id") or row["path"]
-        raise DatasetError(f"{table}: track {name}: split {split!r}, expected {', '.join(SPLITS)}")
+        raise DatasetError(f"{table}: track {track}: split {split!r}, expected {', '.join(SPLITS)}")
     return split

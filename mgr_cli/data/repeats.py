@@ -87,7 +87,7 @@ def find(
 
 def digest(reader: ShardReader, number: int) -> str:
     """Return a digest of a track's features, read a block at a time."""
-    n_frames = reader.n_frames(number)
+    n_frames = reader.n_rows(number)
     seen = hashlib.blake2b(repr(n_frames).encode(), digest_size=16)
     for start in range(0, n_frames, _FRAMES_AT_ONCE):
         block = reader.frames(number, start, start + _FRAMES_AT_ONCE)

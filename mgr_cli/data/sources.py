@@ -4,14 +4,15 @@ A source lists what lies in a folder (`scan`) without decoding it, and says how 
 tracks becomes features (`read`). It never raises for a single bad track.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mgr_cli.config import FeatureSpec
+from mgr_cli.config import FEATURES, MIN_SECONDS, FeatureSpec
 from mgr_cli.errors import DatasetError
+from mgr_cli.plans import AUDIO_KINDS, Form, Kind, Plan
 
 if TYPE_CHECKING:  # the table is read at every start of the program
     import numpy as np
@@ -46,8 +47,14 @@ class Wishes:
 
     Attributes
     ----------
+    features : tuple of str, optional
+        Kinds of features; the first that the source has by default.
     spec : FeatureSpec, optional
         Front end; the source's own by default.
+    form : {"corrected", "fma-compat"}
+        Of hand-crafted features.
+    min_seconds, max_seconds : float
+        See `plans.Plan`.
     metadata : Path, optional
         Folder of FMA's tables; looked for in and beside the dataset by default.
     subset : {"small", "medium", "large", "full"}, optional
@@ -58,25 +65,85 @@ class Wishes:
         Whether a split that comes with the dataset is taken; else its tracks are dealt out.
     """
 
+    features: tuple[Kind, ...] | None = None
     spec: FeatureSpec | None = None
+    form: Form = "corrected"
+    min_seconds: float = MIN_SECONDS
+    max_seconds: float | None = None
     metadata: Path | None = None
     subset: Subset | None = None
     level: Level = "top"
     own_split: bool = True
+
+    def plan(self, *, offers: tuple[Kind, ...] = AUDIO_KINDS, spec: FeatureSpec = FEATURES) -> Plan:
+        """Say what is computed, where a source `offers` some kinds and has a front end `spec`.
+
+        Raises
+        ------
+        DatasetError
+            If a kind is asked for that the source does not have, or no track can be as long
+            as is asked for.
+        """
+        kinds = self.features or offers[:1]
+        for kind in kinds:
+            if kind not in offers:
+                raise DatasetError(
+                    f"{kind} features cannot be made of this dataset, it has {', '.join(offers)}"
+                )
+        front_end = self.spec or spec
+        try:
+            return Plan(kinds, front_end, self.form, self.min_seconds, self.max_seconds)
+        except ValueError as error:
+            raise DatasetError(str(error)) from error
 
 
 @dataclass(frozen=True)
 class ReadTrack:
     """What came out of a track's file.
 
-    `features` is float32 of shape (n_mels, n_frames).
+    Attributes
+    ----------
+    features : mapping
+        From kind to its rows in blocks, to be gone through once: log-mels (n_frames, n_mels),
+        waveforms (n_samples,) in 16 bits, hand-crafted features (1, 518).
+    seconds : float
+        Length of what was read.
+    sample_rate : int
+        Of the file, in Hz.
+    codec, decoder : str
+        What the file is, and what read it.
+    problems : mapping
+        From a kind that this track cannot have to the reason in one line.
     """
 
-    features: "np.ndarray"
+    features: Mapping[Kind, Iterable["np.ndarray"]]
     seconds: float
     sample_rate: int
     codec: str
     decoder: str
+    problems: Mapping[Kind, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Features that came with a dataset, a row a track.
+
+    Attributes
+    ----------
+    kind : {"handcrafted", "table"}
+        FMA's hand-crafted features (all or some), or anything else.
+    columns : tuple of str
+        Names of the features.
+    values : np.ndarray [shape=(n_tracks, n_columns)]
+        float32, in the order of the scan's tracks.
+    origin : str
+        Who computed them.
+    """
+
+    kind: Kind
+    columns: tuple[str, ...]
+    values: "np.ndarray" = field(repr=False, compare=False)
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -87,12 +154,15 @@ class Scan:
     ----------
     tracks : tuple of RawTrack
         In order of `track_id`; whether those are unique, `prepare` checks.
-    spec : FeatureSpec
-        The front end of the features.
+    plan : Plan
+        What is computed of them.
+    vectors : Vectors, optional
+        Features instead of files to be read.
     """
 
     tracks: tuple[RawTrack, ...]
-    spec: FeatureSpec
+    plan: Plan
+    vectors: Vectors | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +174,7 @@ class Source:
     summary: str
 
     def fits(self, root: Path) -> bool:
-        """Tell whether a folder has this layout."""
+        """Tell whether a folder, or a file, has this layout."""
         return bool(self._function("fits")(root))
 
     def scan(self, root: Path, wishes: Wishes) -> Scan:
@@ -118,7 +188,7 @@ class Source:
         scan: Scan = self._function("scan")(root, wishes)
         return scan
 
-    def read(self, path: Path, spec: FeatureSpec) -> ReadTrack:
+    def read(self, path: Path, plan: Plan) -> ReadTrack:
         """Read one track's features.
 
         Raises
@@ -126,7 +196,7 @@ class Source:
         MgrError
             If the file cannot be used.
         """
-        track: ReadTrack = self._function("read")(path, spec)
+        track: ReadTrack = self._function("read")(path, plan)
         return track
 
     def _function(self, name: str) -> Callable[..., Any]:
@@ -135,10 +205,13 @@ class Source:
 
 
 _ROWS = (
+    Source("demo", "mgr_cli.data.synthetic", "music that `mgr prepare demo` has composed"),
     Source("fma", "mgr_cli.data.fma", "FMA's tree, 000/000002.mp3, and its fma_metadata"),
     Source("gtzan", "mgr_cli.data.gtzan", "GTZAN's genres/ with blues.00000.wav and so on"),
-    Source("images", "mgr_cli.data.images", "grey log-mel pictures and their tracks.csv"),
-    Source("table", "mgr_cli.data.table", "audio files and their tracks.csv"),
+    Source(
+        "images", "mgr_cli.data.images", "log-mel pictures, by a tracks.csv or one folder a genre"
+    ),
+    Source("table", "mgr_cli.data.table", "audio files and their tracks.csv, or a CSV of features"),
     Source("folder", "mgr_cli.data.folder", "one folder a genre, audio files in it"),
 )
 
@@ -162,8 +235,13 @@ def recognise(root: Path, *, layout: str | None = None) -> Source:
     """
     if layout is not None and layout not in SOURCES:
         raise DatasetError(f"unknown layout {layout!r}; known: {', '.join(SOURCES)}")
-    if not root.is_dir():
+    if not root.exists():
         raise DatasetError(f"{root}: no such folder; name the folder of a dataset")
+    table = SOURCES["table"]
+    if root.is_file() and layout in (None, table.name) and table.fits(root):
+        return table
+    if root.is_file():
+        raise DatasetError(f"{root}: a file; name the folder of a dataset, or a CSV of features")
     if layout is not None:
         return SOURCES[layout]
     for source in SOURCES.values():

@@ -1,26 +1,49 @@
 """Features on disk: shards of safetensors, each whole or absent.
 
-A shard holds the features of a fixed run of tracks as float16 under their numbers within
-the shard, and in its metadata what came of each track (its status, and what its decoder
-said) and the digest of all that went into it. A shard whose digest is the wanted one need
-not be made again.
+Every kind of features has a folder of shards. A shard holds a fixed run of tracks under their
+numbers within the shard, time first, so that a crop of a track is one run of bytes:
+
+=============  =======================  ==========
+log-mel        (n_frames, n_mels)       float16
+waveform       (n_samples,)             int16
+handcrafted    (1, n_columns)           float32
+table          (1, n_columns)           float32
+=============  =======================  ==========
+
+In its metadata stand what came of each track (its status, and what its decoder said) and the
+digest of all that went into it. A shard whose digest is the wanted one need not be made again.
+
+A worker writes what it makes of a track to a file of its own, a piece, and a shard is put
+together from pieces, so that memory grows neither with tracks nor with their length.
 """
 
 import json
-from collections.abc import Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from mgr_cli.errors import DatasetError
 from mgr_cli.files import replacing
+from mgr_cli.plans import Kind
 
 TRACKS_IN_SHARD = 256
 OK = "ok"
+DTYPES: Mapping[Kind, np.dtype[Any]] = {
+    "log-mel": np.dtype("<f2"),
+    "waveform": np.dtype("<i2"),
+    "handcrafted": np.dtype("<f4"),
+    "table": np.dtype("<f4"),
+}
+_NAMES: Mapping[Kind, str] = {
+    "log-mel": "F16", "waveform": "I16", "handcrafted": "F32", "table": "F32"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,33 +58,87 @@ class Outcome:
     digest: str = ""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """One kind of features of one track, in a file of its own: values alone, row by row."""
+
+    path: Path
+    shape: tuple[int, ...]
+
+
+def write_piece(folder: Path, kind: Kind, blocks: Iterable[np.ndarray]) -> Piece:
+    """Write a track's features to a new file.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to; it exists.
+    kind : str
+        Says in which type values are written.
+    blocks : iterable of np.ndarray [shape=(n_rows, ...)]
+        One after the other.
+    """
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".piece.", suffix=".part")
+    n_rows, shape = 0, (0,)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for block in blocks:
+                file.write(np.ascontiguousarray(block, DTYPES[kind]).tobytes())
+                n_rows += len(block)
+                shape = block.shape
+    except BaseException:
+        Path(name).unlink()
+        raise
+    return Piece(Path(name), (n_rows, *shape[1:]))
+
+
+def remove_pieces(folder: Path) -> None:
+    """Delete all pieces of a folder, and halves of pieces."""
+    for piece in folder.glob(".piece.*.part"):
+        piece.unlink(missing_ok=True)
+
+
 def write_shard(
-    path: Path, *, inputs: str, outcomes: Sequence[Outcome], features: Sequence[np.ndarray | None]
+    path: Path,
+    *,
+    kind: Kind,
+    inputs: str,
+    outcomes: Sequence[Outcome],
+    pieces: Sequence[Piece | None],
 ) -> None:
-    """Write a shard atomically.
+    """Put a shard together, atomically; the pieces stay where they are.
 
     Parameters
     ----------
     path : Path
         Where to.
+    kind : str
+        Of the pieces.
     inputs : str
         Digest of all that went into it.
     outcomes : sequence of Outcome
         One a track.
-    features : sequence of np.ndarray [shape=(n_mels, n_frames)] or None
+    pieces : sequence of Piece or None
         One a track; None where it is bad.
     """
-    tensors = {
-        f"{number:05d}": np.ascontiguousarray(array, dtype=np.float16)
-        for number, array in enumerate(features)
-        if array is not None
-    }
-    # One key alone: safetensors does not keep the order of several, and bytes shall repeat.
-    record = json.dumps(
-        {"inputs": inputs, "outcomes": [asdict(outcome) for outcome in outcomes]}, sort_keys=True
-    )
-    with replacing(path) as part:  # save_file has a temporary file of its own, that a kill leaves
-        part.write_bytes(save(tensors, metadata={"mgr": record}))
+    # One key alone: the order of several is nobody's promise, and bytes shall repeat.
+    record = {"inputs": inputs, "outcomes": [asdict(outcome) for outcome in outcomes]}
+    header: dict[str, Any] = {"__metadata__": {"mgr": json.dumps(record, sort_keys=True)}}
+    end = 0
+    whole = {f"{number:05d}": piece for number, piece in enumerate(pieces) if piece is not None}
+    for key, piece in whole.items():
+        begin, end = end, end + int(np.prod(piece.shape)) * DTYPES[kind].itemsize
+        header[key] = {
+            "dtype": _NAMES[kind], "shape": list(piece.shape), "data_offsets": [begin, end]
+        }  # fmt: skip
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # the format wants values to begin at a multiple of 8
+    # safetensors itself writes what is in memory as a whole: a shard of waveforms is not.
+    with replacing(path) as part, part.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for piece in whole.values():
+            with piece.path.open("rb") as values:
+                shutil.copyfileobj(values, file, 2**20)
 
 
 def read_outcomes(path: Path, *, inputs: str) -> list[Outcome] | None:
@@ -77,7 +154,7 @@ def read_outcomes(path: Path, *, inputs: str) -> list[Outcome] | None:
 
 
 class ShardReader:
-    """The features of a folder of shards, memory-mapped.
+    """One kind of features, in a folder of shards, memory-mapped.
 
     Raises
     ------
@@ -89,29 +166,49 @@ class ShardReader:
         self._folder = folder
         self._open: dict[int, Any] = {}
 
-    def n_frames(self, number: int) -> int:
-        """Return the length of a track, given its number in the whole set."""
-        return int(self._slice(number).get_shape()[1])
+    def n_rows(self, number: int) -> int:
+        """Return the length of a track, in frames or samples, by its number in the whole set."""
+        return int(self._slice(number).get_shape()[0])
 
-    def frames(self, number: int, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Read some frames of a track.
+    def rows(self, number: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Read some rows of a track as they are stored.
 
         Parameters
         ----------
         number : int
             Of the track in the whole set.
         start, stop : int
-            Frames; all of them by default. Beyond the track's end there are none.
+            Rows; all of them by default. Beyond the track's end there are none.
+
+        Returns
+        -------
+        np.ndarray [shape=(stop - start, ...)]
+            Shorter where the track ends before `stop`.
+        """
+        track = self._slice(number)
+        n_rows = track.get_shape()[0]  # safetensors, unlike NumPy, refuses to slice beyond it
+        rows: np.ndarray = track[start : n_rows if stop is None else min(stop, n_rows)]
+        return rows
+
+    def frames(self, number: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Read some frames of a log-mel spectrogram; the arguments are those of `rows`.
 
         Returns
         -------
         np.ndarray [shape=(n_mels, stop - start)]
-            float32; narrower where the track ends before `stop`.
+            float32.
         """
-        track = self._slice(number)
-        n_frames = track.get_shape()[1]  # safetensors, unlike NumPy, refuses to slice beyond it
-        frames: np.ndarray = track[:, start : n_frames if stop is None else min(stop, n_frames)]
-        return frames.astype(np.float32)
+        return self.rows(number, start, stop).T.astype(np.float32)
+
+    def samples(self, number: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Read some samples of a waveform; the arguments are those of `rows`.
+
+        Returns
+        -------
+        np.ndarray [shape=(stop - start,)]
+            float32 in [-1, 1).
+        """
+        return self.rows(number, start, stop).astype(np.float32) / np.float32(2**15)
 
     def __getstate__(self) -> dict[str, object]:
         return {"_folder": self._folder, "_open": {}}  # handles do not pass to workers

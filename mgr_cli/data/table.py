@@ -1,35 +1,92 @@
-"""Datasets that are audio files and a `tracks.csv` that says what they are."""
+"""Datasets that are a table: of audio files, or of features that somebody has computed.
+
+A `tracks.csv` with the columns path and genre says what the audio files beside it are. A
+`features.csv`, or a CSV file that is named itself, holds a row a track: track_id, genre, where
+known split, artist, album and title, and for the rest features, numbers. As others write
+their tables, ``label`` stands for genre and ``filename`` for track_id. A column without a name,
+as pandas writes the numbers of the rows, is no feature: rows are often in order of genre.
+"""
 
 from pathlib import Path
 
 from mgr_cli import audio
-from mgr_cli.config import FEATURES
 from mgr_cli.data import listing
-from mgr_cli.data.folder import read
-from mgr_cli.data.sources import Scan, Wishes
+from mgr_cli.data.extraction import read
+from mgr_cli.data.sources import RawTrack, Scan, Vectors, Wishes
+from mgr_cli.errors import DatasetError
 
 __all__ = ["fits", "read", "scan"]
 
+FEATURES = "features.csv"
+GENRE = ("genre", "label")
+TRACK_ID = ("track_id", "filename", "path")
+
 
 def fits(root: Path) -> bool:
-    """Tell whether a folder holds a table whose first track is an audio file."""
+    """Tell whether this is a table of audio files, or of features."""
+    if root.is_file():
+        return root.suffix.lower() == ".csv"
+    if (root / FEATURES).is_file():
+        return bool(set(GENRE) & set(listing.header(root / FEATURES)))
     return Path(listing.first_path(root)).suffix.lower() in audio.SUFFIXES
 
 
 def scan(root: Path, wishes: Wishes) -> Scan:
-    """List the tracks of a folder's table.
+    """List the tracks of a table.
 
     Parameters
     ----------
     root : Path
-        Folder of `tracks.csv`; the paths in it are relative to it.
+        A folder with a `tracks.csv`, whose paths are relative to it, or a `features.csv`; or a
+        CSV file with features.
     wishes : Wishes
-        Its `spec` is the front end, the project's default without it; without `own_split`
-        the table's split is passed over.
+        Without `own_split` the table's split is passed over.
 
     Raises
     ------
     DatasetError
-        If the table is not what it should be; see `listing.read_tracks`.
+        If the table is not what it should be; see `listing.read_tracks` and `columns.read`.
     """
-    return Scan(listing.read_tracks(root, wishes), wishes.spec or FEATURES)
+    features = root if root.is_file() else root / FEATURES
+    if features.is_file():
+        return _scan_features(features, wishes)
+    return Scan(listing.read_tracks(root, wishes), wishes.plan())
+
+
+def _scan_features(table: Path, wishes: Wishes) -> Scan:
+    from mgr_cli.data import columns
+
+    plan = wishes.plan(offers=("table",))
+    names = columns.header(table)[0]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DatasetError(f"{table}: two columns {twice!r}; expected each name once")
+    genre, track_id = (_first(table, names, choices) for choices in (GENRE, TRACK_ID))
+    known = [name for name in ("split", *listing.OPTIONAL) if name in names]
+    own_split = wishes.own_split and "split" in known
+    text = [name for name in names if name in (*known, *GENRE, *TRACK_ID) or _is_unnamed(name)]
+    texts, features, values = columns.read(table, names, skip=1, text=text)
+    order = texts[track_id].argsort(kind="stable").to_numpy()
+    tracks = tuple(
+        RawTrack(
+            track_id=row[track_id],
+            path="",
+            genre=row[genre],
+            split=listing.known_split(table, row[track_id], row["split"]) if own_split else None,
+            **{name: row[name] for name in known if name in listing.OPTIONAL},
+        )
+        for row in texts.iloc[order].to_dict("records")
+    )
+    return Scan(tracks, plan, Vectors("table", features, values[order], table.name))
+
+
+def _is_unnamed(column: str) -> bool:
+    return not column.strip() or column.startswith("Unnamed: ")
+
+
+def _first(table: Path, names: list[str], choices: tuple[str, ...]) -> str:
+    """Return the first of some columns that a table has."""
+    for name in choices:
+        if name in names:
+            return name
+    raise DatasetError(f"{table}: no column {choices[0]!r}; expected {' or '.join(choices)}")

@@ -39,7 +39,6 @@ C. Harte et al., "Detecting harmonic change in musical audio", 2006 (tonnetz).
 """
 
 import warnings
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -48,9 +47,7 @@ from mgr_cli.errors import AudioError
 from mgr_cli.features import spectral
 from mgr_cli.features.mel import mel_filters
 from mgr_cli.features.statistics import STATISTICS, summarise
-
-Form = Literal["corrected", "fma-compat"]
-FORMS: tuple[Form, ...] = get_args(Form)
+from mgr_cli.plans import FORMS, Form
 
 FAMILIES = {
     "chroma_cens": 12,
@@ -74,6 +71,9 @@ COLUMNS: tuple[tuple[str, str, str], ...] = tuple(
     for number in range(1, n_numbers + 1)
 )
 """Feature, statistic and number of each of the 518 columns, in FMA's (sorted) order."""
+
+NAMES: tuple[str, ...] = tuple(".".join(column) for column in COLUMNS)
+"""The same as one name a column, ``mfcc.mean.01``."""
 
 FORGOTTEN_RATE = 22_050  # Hz: librosa's default, where FMA's script does not hand over the rate
 LOWEST_RATES = {"corrected": 12_801, "fma-compat": 8_600}  # Hz

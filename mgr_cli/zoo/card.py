@@ -73,11 +73,15 @@ class WeightsFile(_Strict):
 
 
 class TrainedOn(_Strict):
-    """The dataset of an entry: its name, its split, and how many tracks that has."""
+    """The dataset of an entry: its name, its split, and how many tracks that has.
+
+    `fold` is the one that was the test split, where the dataset was dealt out to folds.
+    """
 
     name: Text
     split_digest: Sha256
     counts: dict[Split, Annotated[int, Field(ge=0)]]
+    fold: Annotated[int, Field(ge=0)] | None = None
 
 
 class Card(_Strict):

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mgr_cli.data import dataset as datasets
+from mgr_cli.data import prepared as datasets
 from mgr_cli.data.audit import audit
 from mgr_cli.data.fingerprint import MIN_SCORE, Sketch, align, describe, sketch
 from mgr_cli.data.nearest import N_COMPONENTS, N_NEIGHBOURS, candidates, neighbours, whiten
@@ -79,7 +79,7 @@ def listen(root: Path, n_rival: int) -> None:
         f"{seconds:.1f} s CPU, {peak:.0f} MiB resident (mapped shards and imports included)"
     )
     numbers = np.flatnonzero((dataset.tracks.status == OK).to_numpy())
-    rate = float(reader.n_frames(int(numbers[0])) / dataset.tracks.seconds[numbers[0]])
+    rate = float(reader.n_rows(int(numbers[0])) / dataset.tracks.seconds[numbers[0]])
     levels = [reader.frames(int(number)) for number in numbers]
     sketches = [sketch(track, frame_rate=rate) for track in levels]
     planted(levels, sketches, rate)

@@ -20,8 +20,9 @@ import soundfile
 from scipy import stats
 
 from mgr_cli.features import spectral
-from mgr_cli.features.handcrafted import COLUMNS, FORGOTTEN_RATE, Form, extract
+from mgr_cli.features.handcrafted import COLUMNS, FORGOTTEN_RATE, extract
 from mgr_cli.features.statistics import summarise
+from mgr_cli.plans import Form
 
 ROUNDS = 5
 

@@ -81,4 +81,4 @@ def test_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     result = run("prepare", songs, "--prepared", tmp_path / "file", "--jobs", 1)
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
-    assert "Not a directory" in result.stderr
+    assert "File exists" in result.stderr

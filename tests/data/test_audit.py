@@ -12,7 +12,8 @@ from mgr_cli.data.audit import Audit, Finding, audit
 from mgr_cli.data.fingerprint import MIN_SCORE, Sketch, align, describe, sketch
 from mgr_cli.data.nearest import neighbours
 from mgr_cli.data.repeats import Sketches
-from mgr_cli.data.store import OK, TRACKS_IN_SHARD, Outcome, ShardReader, shard_path, write_shard
+from mgr_cli.data.store import OK, TRACKS_IN_SHARD, ShardReader, shard_path
+from tests import shards
 
 RATE = 12.9  # columns a second, as in GTZAN's pictures
 N_COLUMNS = 387
@@ -53,10 +54,7 @@ def music(rng: np.random.Generator, n_columns: int = N_COLUMNS) -> np.ndarray:
 
 def store(folder: Path, features: Sequence[np.ndarray]) -> ShardReader:
     for shard, start in enumerate(range(0, len(features), TRACKS_IN_SHARD)):
-        part = features[start : start + TRACKS_IN_SHARD]
-        write_shard(
-            shard_path(folder, shard), inputs="", outcomes=[Outcome(OK)] * len(part), features=part
-        )
+        shards.write_levels(shard_path(folder, shard), features[start : start + TRACKS_IN_SHARD])
     return ShardReader(folder)
 
 

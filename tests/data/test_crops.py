@@ -8,8 +8,9 @@ from torch.utils.data import DataLoader
 
 from mgr_cli import segments
 from mgr_cli.data.crops import CropDataset, RandomCrops, fixed_crops
-from mgr_cli.data.store import Outcome, ShardReader, shard_path, write_shard
+from mgr_cli.data.store import ShardReader, shard_path
 from mgr_cli.features.normalisation import Normalisation
+from tests import shards
 
 LENGTH = 10
 N_FRAMES = {0: 35, 1: 4, 2: 10}  # three crops and a half, half a crop, one
@@ -22,7 +23,7 @@ def crops(tmp_path: Path) -> CropDataset:
     """Frame t of track n is n + t in band 0 and ten times that in band 1."""
     tracks = [np.arange(n) + number for number, n in N_FRAMES.items()]
     features = [np.stack([track, 10 * track]) for track in tracks]
-    write_shard(shard_path(tmp_path, 0), inputs="", outcomes=[Outcome("ok")] * 3, features=features)
+    shards.write_levels(shard_path(tmp_path, 0), features)
     return CropDataset(ShardReader(tmp_path), NORMALISATION, LABELS, length=LENGTH)
 
 

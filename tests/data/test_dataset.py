@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 
 from mgr_cli.config import FeatureSpec
-from mgr_cli.data import dataset as datasets
+from mgr_cli.data import prepared as datasets
 from mgr_cli.data import splits, store
-from mgr_cli.data.dataset import PreparedDataset
-from mgr_cli.data.store import Outcome, ShardReader, shard_path, write_shard
+from mgr_cli.data.dataset import COLUMNS, PreparedDataset, normalisation_of
+from mgr_cli.data.store import ShardReader, shard_path
 from mgr_cli.errors import DatasetError
 from mgr_cli.features.normalisation import Normalisation
+from mgr_cli.plans import Plan
+from tests import shards
 
 # (track_id, genre, split, status); "NA" and "1e5" are what CSV readers like to convert.
 ROWS = [
@@ -34,18 +36,21 @@ UNKNOWN = ("", "NA", "", "")  # genres, artist, album, title
 def dataset(root: Path) -> PreparedDataset:
     table = pd.DataFrame(
         [
-            (track, f"{track}.png", genre, *UNKNOWN, 29.976, 44_100, "PNG", split, status, "ab", "")
+            (
+                *(track, f"{track}.png", genre, *UNKNOWN, 29.976, 44_100, "PNG"),
+                *(split, "", status, "ab", ""),
+            )
             for track, genre, split, status in ROWS
         ],
-        columns=list(datasets.COLUMNS),
+        columns=list(COLUMNS),
     )
     return PreparedDataset(
         root=root,
         name="set",
         layout="images",
         genres=("blues", "rock"),
-        spec=FeatureSpec(n_mels=2, fmin=20.0, decimation=1293 / 387.5),
-        normalisation=Normalisation((0.1, -1 / 3), (1.0, 2.5)),
+        plan=Plan(spec=FeatureSpec(n_mels=2, fmin=20.0, decimation=1293 / 387.5)),
+        bands=Normalisation((0.1, -1 / 3), (1.0, 2.5)),
         tracks=table,
     )
 
@@ -81,7 +86,7 @@ def test_description_says_what_a_reader_needs(saved: PreparedDataset) -> None:
     description = json.loads((saved.root / "dataset.json").read_text())
     assert description["counts"] == {"train": 2, "valid": 1, "test": 1}
     assert description["genres"] == ["blues", "rock"]
-    assert description["features"]["fmin"] == 20.0
+    assert description["plan"]["spec"]["fmin"] == 20.0
     assert description["seed"] == 7
     assert description["split_digest"] == splits.digest(
         {track: split for track, _, split, _ in ROWS}
@@ -139,14 +144,17 @@ def test_dataset_without_its_table_is_none(saved: PreparedDataset) -> None:
     "change",
     [
         lambda d: d.pop("genres"),
-        lambda d: d.update(format_version=2),
-        lambda d: d.update(features={}, normalisation=None),
-        lambda d: d["features"].update(n_fft=1),
-        lambda d: d["features"].update(n_fft="2048"),
-        lambda d: d["features"].update(scale="bark"),
-        lambda d: d["features"].update(unknown=1),
-        lambda d: d["normalisation"].update(std=[1.0, 0.0]),
-        lambda d: d["normalisation"].update(std=[1.0]),
+        lambda d: d.update(format_version=1),
+        lambda d: d.update(plan={}),
+        lambda d: d["plan"].update(kinds=[]),
+        lambda d: d["plan"].update(kinds=["cqt"]),
+        lambda d: d["plan"].update(min_seconds=2.0, max_seconds=1.0),
+        lambda d: d["plan"]["spec"].update(n_fft=1),
+        lambda d: d["plan"]["spec"].update(n_fft="2048"),
+        lambda d: d["plan"]["spec"].update(scale="bark"),
+        lambda d: d["plan"]["spec"].update(unknown=1),
+        lambda d: d["bands"].update(std=[1.0, 0.0]),
+        lambda d: d["bands"].update(std=[1.0]),
         lambda d: d.update(split_digest="0"),
     ],
 )
@@ -167,7 +175,7 @@ def test_description_that_is_no_object_is_an_error(saved: PreparedDataset, data:
 
 def test_split_that_was_edited_is_noticed(saved: PreparedDataset) -> None:
     table = saved.root / datasets.TRACKS
-    table.write_text(table.read_text().replace("test,ok", "train,ok"))
+    table.write_text(table.read_text().replace("test,,ok", "train,,ok"))
     with pytest.raises(DatasetError, match=r"tracks\.csv was changed after it was prepared"):
         datasets.load(saved.root)
 
@@ -203,9 +211,8 @@ def test_normalisation_is_numpys_over_the_frames_of_the_tracks(
     tracks = [rng.normal(mean, std, (3, n)) for n in (5, 80, 33, 1)]
     for shard in range(2):
         pair = tracks[2 * shard : 2 * shard + 2]
-        path = shard_path(tmp_path, shard)
-        write_shard(path, inputs="", outcomes=[Outcome("ok")] * 2, features=pair)
-    normalisation = datasets.normalisation_of(ShardReader(tmp_path), [0, 1, 3])
+        shards.write_levels(shard_path(tmp_path, shard), pair)
+    normalisation = normalisation_of(ShardReader(tmp_path), [0, 1, 3])
     frames = np.concatenate([tracks[n] for n in (0, 1, 3)], axis=1).astype(np.float16)
     expected = frames.astype(np.float64)
     np.testing.assert_allclose(normalisation.mean, expected.mean(axis=1), rtol=1e-12)
@@ -216,8 +223,8 @@ def test_normalisation_is_numpys_over_the_frames_of_the_tracks(
 
 def test_normalised_training_frames_have_mean_0_and_deviation_1(tmp_path: Path) -> None:
     levels = np.random.default_rng(0).normal(-40, 12, (4, 500)).astype(np.float32)
-    write_shard(shard_path(tmp_path, 0), inputs="", outcomes=[Outcome("ok")], features=[levels])
+    shards.write_levels(shard_path(tmp_path, 0), [levels])
     reader = ShardReader(tmp_path)
-    normalised = datasets.normalisation_of(reader, [0]).apply(reader.frames(0))
+    normalised = normalisation_of(reader, [0]).apply(reader.frames(0))
     np.testing.assert_allclose(normalised.mean(axis=1), 0, atol=1e-5)  # float32
     np.testing.assert_allclose(normalised.std(axis=1), 1, atol=1e-5)

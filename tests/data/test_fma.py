@@ -14,6 +14,7 @@ from mgr_cli.config import FEATURES
 from mgr_cli.data import fma, fma_tables
 from mgr_cli.data.sources import Level, RawTrack, Scan, Wishes
 from mgr_cli.errors import DatasetError
+from mgr_cli.plans import Plan
 
 GENRES = """\
 genre_id,#tracks,parent,title,top_level
@@ -131,13 +132,13 @@ def test_real_clips_are_listed_with_their_genres(shared: Path, tables: Path) -> 
     assert Counter(track.split for track in scan.tracks) == {"train": 8, "valid": 2, "test": 1}
     assert all((shared / "audio/fma" / track.path).is_file() for track in scan.tracks)
     assert not any(track.problem for track in scan.tracks)
-    assert scan.spec == FEATURES
+    assert scan.plan == Plan(spec=FEATURES)
 
 
 def test_real_tree_fits_and_its_clip_is_read(shared: Path) -> None:
     assert fma.fits(shared / "audio/fma")
     assert not fma.fits(shared / "audio/gtzan")
-    read = fma.read(shared / "audio/fma/000/000002.mp3", FEATURES)
+    read = fma.read(shared / "audio/fma/000/000002.mp3", Plan())
     assert read.seconds == pytest.approx(30, abs=0.1)  # mp3 frames of 26 ms, and their padding
     assert read.sample_rate == 44_100
 
@@ -337,5 +338,5 @@ def test_tree_with_no_listed_track_is_refused(tmp_path: Path) -> None:
 def test_wished_front_end_and_split_are_heeded(tmp_path: Path) -> None:
     spec = replace(FEATURES, n_mels=64)
     scan = fma.scan(lay_out(tmp_path), Wishes(spec=spec, own_split=False))
-    assert scan.spec == spec
+    assert scan.plan.spec == spec
     assert {track.split for track in scan.tracks} == {None}

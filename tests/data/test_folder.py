@@ -1,15 +1,11 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from mgr_cli import audio
 from mgr_cli.config import FEATURES, FeatureSpec
 from mgr_cli.data import folder
 from mgr_cli.data.sources import Wishes
-from mgr_cli.errors import AudioError, DatasetError
-from mgr_cli.features import mel
-from tests.audio_files import tones, write
+from mgr_cli.errors import DatasetError
 
 
 def touch(root: Path, *names: str) -> None:
@@ -62,37 +58,9 @@ def test_folder_that_cannot_be_read_is_named(
 
 def test_front_end_is_the_projects_unless_named(tmp_path: Path) -> None:
     touch(tmp_path, "rock/a.mp3")
-    assert folder.scan(tmp_path, Wishes()).spec == FEATURES
+    assert folder.scan(tmp_path, Wishes()).plan.spec == FEATURES
     spec = FeatureSpec(n_mels=40)
-    assert folder.scan(tmp_path, Wishes(spec=spec)).spec == spec
-
-
-def test_read_computes_the_levels_of_the_decoded_file(tmp_path: Path) -> None:
-    spec = FeatureSpec(sample_rate=16_000, n_mels=20)
-    path = write(tmp_path / "a.wav", tones(2.5, 44_100), 44_100)
-    track = folder.read(path, spec)
-    expected = mel.log_mel(audio.load(path, sample_rate=16_000), spec)
-    np.testing.assert_allclose(track.features, expected, atol=1e-4)  # blocks may round apart
-    assert track.seconds == pytest.approx(2.5, abs=1 / 16_000)
-    assert (track.sample_rate, track.codec) == (44_100, audio_codec(path))
-
-
-def audio_codec(path: Path) -> str:
-    with audio.open_stream(path, sample_rate=16_000) as stream:
-        return stream.info.codec
-
-
-def test_long_track_is_read_in_blocks_like_a_short_one(tmp_path: Path) -> None:
-    spec = FeatureSpec(sample_rate=8_000, n_mels=20, decimation=3.3)
-    path = write(tmp_path / "a.wav", tones(25, 8_000), 8_000)
-    expected = mel.log_mel(audio.load(path, sample_rate=8_000), spec)
-    np.testing.assert_allclose(folder.read(path, spec).features, expected, atol=1e-4)
-
-
-def test_file_that_is_no_audio_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.mp3").write_bytes(b"no audio at all" * 100)
-    with pytest.raises(AudioError):
-        folder.read(tmp_path / "a.mp3", FEATURES)
+    assert folder.scan(tmp_path, Wishes(spec=spec)).plan.spec == spec
 
 
 def test_real_wavs_are_listed_by_genre(shared: Path) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mgr_cli.config import FeatureSpec
@@ -41,10 +42,16 @@ def fma_set(root: Path) -> Path:
     return root
 
 
+def demo_set(root: Path) -> Path:
+    (table_set(root) / "SYNTHETIC.txt").write_text("made by a test")
+    return root
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_lists_and_reads_what_it_says_fits(tmp_path: Path, name: str) -> None:
     source = SOURCES[name]
     makers = {
+        "demo": demo_set,
         "fma": fma_set,
         "folder": audio_set,
         "gtzan": gtzan_set,
@@ -56,17 +63,19 @@ def test_every_source_lists_and_reads_what_it_says_fits(tmp_path: Path, name: st
     assert source.fits(root)
     assert not source.fits(tmp_path / "nothing")
     scan = source.scan(root, Wishes())
-    track = source.read(root / scan.tracks[0].path, scan.spec)
-    assert track.features.shape[0] == scan.spec.n_mels
-    assert ((track.features >= 0) & (track.features <= 1)).all()
+    track = source.read(root / scan.tracks[0].path, scan.plan)
+    levels = np.concatenate(list(track.features["log-mel"]))
+    assert levels.shape[1] == scan.plan.spec.n_mels
+    assert ((levels >= 0) & (levels <= 1)).all()
     assert source.name == name
     assert source.summary
 
 
 def test_named_front_end_reaches_the_source(tmp_path: Path) -> None:
     spec = FeatureSpec(n_mels=16)
-    assert SOURCES["images"].scan(write_set(tmp_path), Wishes(spec=spec)).spec == spec
-    assert SOURCES["folder"].scan(audio_set(tmp_path / "audio"), Wishes(spec=spec)).spec == spec
+    wishes = Wishes(spec=spec)
+    assert SOURCES["images"].scan(write_set(tmp_path), wishes).plan.spec == spec
+    assert SOURCES["folder"].scan(audio_set(tmp_path / "audio"), wishes).plan.spec == spec
 
 
 def test_layout_is_recognised(tmp_path: Path) -> None:
@@ -91,7 +100,7 @@ def test_missing_folder_is_refused(tmp_path: Path, layout: str | None) -> None:
 
 def test_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "song.mp3").touch()
-    with pytest.raises(DatasetError, match="no such folder"):
+    with pytest.raises(DatasetError, match="a file; name the folder of a dataset, or a CSV"):
         sources.recognise(tmp_path / "song.mp3")
 
 

@@ -102,6 +102,7 @@ def test_tracks_are_shuffled_before_they_are_dealt() -> None:
 
 def test_no_tracks_are_no_splits() -> None:
     assert splits.deal([], [], rng=np.random.default_rng(0)) == []
+    assert splits.fold([], [], rng=np.random.default_rng(0), n_folds=3) == []
 
 
 @pytest.mark.parametrize("ratios", [(0.0, 0.5, 0.5), (0.8, -0.1, 0.3), (-1.0, 1.0, 1.0)])
@@ -144,3 +145,97 @@ def test_tracks_of_a_group_stay_together_and_shares_stay_near_the_ratios() -> No
 def test_only_artist_of_a_genre_is_trained_on() -> None:
     dealt = splits.deal(["rock"] * 20, ["the same"] * 20, rng=np.random.default_rng(0))
     assert set(dealt) == {"train"}
+
+
+def folds(genres: list[str], groups: list[str], n_folds: int, *, seed: int = 0) -> list[int]:
+    return splits.fold(genres, groups, rng=np.random.default_rng(seed), n_folds=n_folds)
+
+
+@pytest.mark.parametrize("n_folds", [3, 5, 10])
+@pytest.mark.parametrize("seed", range(5))
+def test_folds_are_equal_in_every_genre_and_together(n_folds: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 60, 5)
+    genres = np.repeat([f"genre {n}" for n in range(5)], sizes)
+    rng.shuffle(genres)
+    dealt = np.array(folds(genres.tolist(), [""] * len(genres), n_folds, seed=seed))
+    for genre in set(genres):
+        assert np.ptp(np.bincount(dealt[genres == genre], minlength=n_folds)) <= 1
+    assert np.ptp(np.bincount(dealt, minlength=n_folds)) <= 1
+
+
+def test_remainders_of_the_genres_do_not_pile_up_on_one_fold() -> None:
+    # Five genres of five tracks in ten folds: each has half a track for every fold.
+    genres = [f"genre {n % 5}" for n in range(25)]
+    assert sorted(Counter(folds(genres, [""] * 25, 10)).values()) == [2] * 5 + [3] * 5
+
+
+def test_groups_stay_in_one_fold_and_folds_stay_near_each_other() -> None:
+    rng = np.random.default_rng(0)
+    artists = [f"artist {n}" for n in rng.integers(0, 300, 2_000)]
+    genres = [f"genre {int(name.split()[1]) % 5}" for name in artists]
+    dealt = folds(genres, artists, 5)
+    of_artist: dict[str, set[int]] = {}
+    for artist, fold in zip(artists, dealt, strict=True):
+        of_artist.setdefault(artist, set()).add(fold)
+    assert all(len(found) == 1 for found in of_artist.values())
+    for genre, n in Counter(genres).items():
+        counts = Counter(f for f, other in zip(dealt, genres, strict=True) if other == genre)
+        # An artist has 7 tracks of a genre's 400 on average: no fold is one of them off.
+        assert max(abs(count - n / 5) for count in counts.values()) <= 7
+
+
+def test_group_of_several_genres_stays_together() -> None:
+    genres = ["rock", "jazz", "folk"] * 10
+    groups = [str(n // 3) for n in range(30)]
+    dealt = folds(genres, groups, 5)
+    assert all(len(set(dealt[first : first + 3])) == 1 for first in range(0, 30, 3))
+    assert sorted(Counter(dealt).values()) == [6] * 5
+
+
+def test_seed_decides_the_folds() -> None:
+    genres = ["rock"] * 40 + ["blues"] * 40
+    first, again, other = (folds(genres, [""] * 80, 4, seed=seed) for seed in (0, 0, 1))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("n_folds", [-1, 0, 1, 2])
+def test_fewer_than_three_folds_are_refused(n_folds: int) -> None:
+    with pytest.raises(ValueError, match=f"{n_folds} folds, expected 3 at least"):
+        folds(["rock"] * 9, [""] * 9, n_folds)
+
+
+def test_more_folds_than_tracks_leave_some_empty() -> None:
+    assert sorted(folds(["rock"] * 3, [""] * 3, 5)) == [0, 1, 2]
+
+
+def test_every_fold_is_tested_once_and_validated_once() -> None:
+    rounds = [
+        [splits.split_of_fold(fold, tested=tested, n_folds=5) for fold in range(5)]
+        for tested in range(5)
+    ]
+    assert rounds[0] == ["test", "valid", "train", "train", "train"]
+    assert rounds[4] == ["valid", "train", "train", "train", "test"]
+    for fold in range(5):
+        seen = Counter(each[fold] for each in rounds)
+        assert seen == {"test": 1, "valid": 1, "train": 3}
+
+
+def test_a_hundred_thousand_tracks_are_dealt_by_a_look_at_each_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+    real = np.lexsort
+
+    def count(keys: tuple[np.ndarray, ...]) -> np.ndarray:
+        looks.append(len(keys[0]))
+        order: np.ndarray = real(keys)
+        return order
+
+    monkeypatch.setattr(np, "lexsort", count)
+    rng = np.random.default_rng(0)
+    numbers = rng.integers(0, 20_000, 100_000).tolist()
+    dealt = folds([f"genre {n % 16}" for n in numbers], [f"artist {n}" for n in numbers], 10)
+    assert len(looks) == len(set(numbers))
+    assert set(looks) == {10}  # at each of the hands, never at other groups
+    assert np.ptp(np.bincount(dealt)) < 100

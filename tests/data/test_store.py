@@ -8,8 +8,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from mgr_cli.data import store
-from mgr_cli.data.store import Outcome, ShardReader, read_outcomes, shard_path, write_shard
+from mgr_cli.data.store import Outcome, ShardReader, read_outcomes, shard_path
 from mgr_cli.errors import DatasetError
+from tests import shards
 
 GOOD = Outcome("ok", 29.976, 44_100, "MP3", "libsndfile 1.2.2", "ab" * 32)
 BAD = Outcome("blank, every pixel is 0")
@@ -21,8 +22,8 @@ def levels(n_frames: int, *, seed: int = 0) -> np.ndarray:
 
 def write(path: Path, features: list[np.ndarray | None], *, inputs: str = "x") -> Path:
     outcomes = [BAD if array is None else GOOD for array in features]
-    write_shard(path, inputs=inputs, outcomes=outcomes, features=features)
-    return path
+    rows = [None if array is None else array.T for array in features]
+    return shards.write(path, rows, inputs=inputs, outcomes=outcomes)
 
 
 def test_outcomes_come_back_as_they_were(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_features_come_back_rounded_to_half_precision(tmp_path: Path) -> None:
     for number, array in ((0, first), (2, third)):
         frames = reader.frames(number)
         assert frames.dtype == np.float32
-        assert reader.n_frames(number) == array.shape[1]
+        assert reader.n_rows(number) == array.shape[1]
         # float16 has 11 significant bits: half of the last one is 2 ** -11 at the most.
         np.testing.assert_allclose(frames, array, rtol=2**-11)
         np.testing.assert_array_equal(frames, array.astype(np.float16))
@@ -127,7 +128,7 @@ def test_missing_shard_and_bad_track_are_errors_that_say_what_to_do(tmp_path: Pa
     for number in (0, 2, store.TRACKS_IN_SHARD):
         with pytest.raises(DatasetError, match=r"missing or damaged .*run `mgr prepare` again"):
             reader.frames(number)
-    assert reader.n_frames(1) == 3
+    assert reader.n_rows(1) == 3
 
 
 def test_damaged_shard_is_an_error(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from scipy import stats
 
 from mgr_cli.errors import AudioError
 from mgr_cli.features import spectral
-from mgr_cli.features.handcrafted import COLUMNS, FAMILIES, FORMS, Form, extract, frames
+from mgr_cli.features.handcrafted import COLUMNS, FAMILIES, extract, frames
 from mgr_cli.features.statistics import STATISTICS, summarise
+from mgr_cli.plans import FORMS, Form
 from tests.benchmarks.handcrafted import plain_frames, plain_librosa, read
 
 RATE = 22_050

@@ -1,0 +1,227 @@
+"""From the tracks of a source to shards of features.
+
+Tracks are worked through in shards of fixed membership. What is there already, under the digest
+of what would go into it, is not computed again; what is missing of a shard is computed in one
+pass over its files.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from mgr_cli.audio import shown
+from mgr_cli.config import Progress
+from mgr_cli.data import store
+from mgr_cli.data.prepared import DESCRIPTION
+from mgr_cli.data.sources import RawTrack, ReadTrack, Scan, Source
+from mgr_cli.data.store import OK, Outcome, Piece
+from mgr_cli.errors import DatasetError, MgrError
+from mgr_cli.files import sha256
+from mgr_cli.plans import Kind, Plan
+
+REVISION = 1
+"""Of what is computed. Another one makes everything anew: raise it when numbers change."""
+
+Made = dict[Kind, tuple[Outcome, Piece | None]]
+"""What became of one track."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be computed, and where it goes.
+
+    Attributes
+    ----------
+    source : Source
+        How tracks are read.
+    root : Path
+        Of the tracks' paths.
+    scan : Scan
+        The tracks, and what is computed of them.
+    folder : Path
+        Of the prepared dataset.
+    """
+
+    source: Source
+    root: Path
+    scan: Scan
+    folder: Path
+
+
+def compute(work: Work, pool: Parallel, progress: Progress) -> tuple[list[Outcome], int]:
+    """Write all shards that are missing.
+
+    Parameters
+    ----------
+    work : Work
+        What is to be done.
+    pool : Parallel
+        Runs the workers, and yields their results in order.
+    progress : callable
+        Called after each track.
+
+    Returns
+    -------
+    outcomes : list of Outcome
+        One a track: the first that is not "ok" among those of its features, else theirs.
+    n_reused : int
+        Tracks of which everything was there.
+    """
+    outcomes: list[Outcome] = []
+    n_reused = 0
+    n_tracks = len(work.scan.tracks)
+    for first in range(0, n_tracks, store.TRACKS_IN_SHARD):
+        numbers = range(first, min(first + store.TRACKS_IN_SHARD, n_tracks))
+        shard = _Shard(work, first // store.TRACKS_IN_SHARD, numbers)
+        found = shard.found()
+        missing = tuple(kind for kind, known in found.items() if known is None)
+        if missing:
+            # What stands there describes features that are about to be replaced.
+            (work.folder / DESCRIPTION).unlink(missing_ok=True)
+            found |= shard.make(missing, pool, progress)
+        else:
+            n_reused += len(numbers)
+        outcomes += [_worst(each) for each in zip(*filter(None, found.values()), strict=True)]
+        progress(len(outcomes), n_tracks, "tracks")
+    return outcomes, n_reused
+
+
+def _worst(outcomes: Iterable[Outcome]) -> Outcome:
+    return min(outcomes, key=lambda outcome: outcome.status == OK)
+
+
+@dataclass(frozen=True)
+class _Shard:
+    work: Work
+    place: int
+    numbers: range
+
+    def _path(self, kind: Kind) -> Path:
+        return store.shard_path(self.work.folder / kind, self.place)
+
+    def _inputs(self, kind: Kind) -> str:
+        """Return the digest of all that determines the shard."""
+        scan, root = self.work.scan, self.work.root
+        tracks = [scan.tracks[number] for number in self.numbers]
+        # A problem is known before reading: it goes in, so that a mended table is read again.
+        record: list[object] = [REVISION, self.work.source.name, kind, scan.plan.of(kind)]
+        if scan.vectors is not None:
+            rows = np.ascontiguousarray(scan.vectors.values[self.numbers.start : self.numbers.stop])
+            record += [scan.vectors.columns, hashlib.sha256(rows.tobytes()).hexdigest()]
+            record.append([track.problem for track in tracks])
+        else:
+            record.append([(*_look(root, track), track.problem) for track in tracks])
+        return hashlib.sha256(json.dumps(record).encode()).hexdigest()
+
+    def found(self) -> dict[Kind, list[Outcome] | None]:
+        """Return what stands on disk, for each kind of features; None where it is not valid."""
+        return {
+            kind: store.read_outcomes(self._path(kind), inputs=self._inputs(kind))
+            for kind in self.work.scan.plan.kinds
+        }
+
+    def make(
+        self, kinds: tuple[Kind, ...], pool: Parallel, progress: Progress
+    ) -> dict[Kind, list[Outcome]]:
+        """Compute some kinds of features and write their shards."""
+        inputs = {kind: self._inputs(kind) for kind in kinds}  # as it is before it is read
+        made: list[Made] = []
+        try:
+            for track in self._made(kinds, pool):
+                made.append(track)
+                progress(self.numbers.start + len(made), len(self.work.scan.tracks), "tracks")
+            for kind in kinds:
+                store.write_shard(
+                    self._path(kind),
+                    kind=kind,
+                    inputs=inputs[kind],
+                    outcomes=[track[kind][0] for track in made],
+                    pieces=[track[kind][1] for track in made],
+                )
+        finally:
+            for kind in kinds:  # those of workers that were lost, or stopped by an error, too
+                store.remove_pieces(self.work.folder / kind)
+        return {kind: [track[kind][0] for track in made] for kind in kinds}
+
+    def _made(self, kinds: tuple[Kind, ...], pool: Parallel) -> Iterator[Made]:
+        work = self.work
+        for kind in kinds:
+            (work.folder / kind).mkdir(parents=True, exist_ok=True)
+        tracks = [work.scan.tracks[number] for number in self.numbers]
+        vectors = work.scan.vectors
+        if vectors is not None:
+            for number, track in zip(self.numbers, tracks, strict=True):
+                yield _take(vectors.values[number], vectors.kind, track, work.folder)
+            return
+        plan = replace(work.scan.plan, kinds=kinds)
+        # Absolute, because a worker may have been started elsewhere.
+        root, folder = work.root.absolute(), work.folder.absolute()
+        yield from pool(delayed(_read)(work.source, root, track, plan, folder) for track in tracks)
+
+
+def _look(root: Path, track: RawTrack) -> tuple[str, int, int]:
+    """Return a file's path, size and time; what is not there has size -1."""
+    try:
+        status = (root / track.path).stat()
+    except (OSError, ValueError):  # ValueError: a zero byte in the name
+        return track.path, -1, -1
+    return track.path, status.st_size, status.st_mtime_ns
+
+
+def _take(row: np.ndarray, kind: Kind, track: RawTrack, folder: Path) -> Made:
+    """Take over the features that came with a track."""
+    problem = track.problem
+    if not problem and not np.isfinite(row).all():
+        problem = f"{(~np.isfinite(row)).sum()} of its {len(row)} features are no numbers"
+    if problem:
+        return {kind: (Outcome(status=problem), None)}
+    return {kind: (Outcome(OK), store.write_piece(folder / kind, kind, [row[None]]))}
+
+
+def _read(source: Source, root: Path, track: RawTrack, plan: Plan, folder: Path) -> Made:
+    """Read one track's file and write what a plan asks for; runs in a worker."""
+    path = root / track.path
+    try:
+        if track.problem:
+            raise DatasetError(track.problem)
+        if not _stays_below(track.path):
+            raise DatasetError("its path leads out of the dataset's folder, or nowhere")
+        read = source.read(path, plan)
+        digest = sha256(path)
+    except MgrError as error:
+        # The table has the path in a column of its own.
+        reason = str(error).removeprefix(f"{shown(path)}: ").removeprefix(f"{path.name}: ")
+        return _bad(plan, reason)
+    except OSError as error:
+        return _bad(plan, f"cannot be read: {error.strerror}")
+    return _write(read, digest, plan, folder)
+
+
+def _bad(plan: Plan, reason: str) -> Made:
+    return dict.fromkeys(plan.kinds, (Outcome(status=reason), None))
+
+
+def _write(read: ReadTrack, digest: str, plan: Plan, folder: Path) -> Made:
+    good = Outcome(OK, round(read.seconds, 3), read.sample_rate, read.codec, read.decoder, digest)
+    made: Made = {}
+    for kind in plan.kinds:
+        if kind in read.problems:
+            made[kind] = replace(good, status=read.problems[kind]), None
+            continue
+        piece = store.write_piece(folder / kind, kind, read.features[kind])
+        made[kind] = good, piece
+        if not piece.shape[0]:
+            piece.path.unlink()
+            made[kind] = replace(good, status="too short for one frame"), None
+    return made
+
+
+def _stays_below(path: str) -> bool:
+    """Tell whether a table's path names something in its own folder, links followed."""
+    parts = PurePath(path)
+    return not parts.is_absolute() and ".." not in parts.parts and "\0" not in path
