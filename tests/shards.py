@@ -27,8 +27,8 @@ def write(
         outcomes = [Outcome("bad") if track is None else Outcome(OK) for track in rows]
     store.write_shard(path, kind=kind, inputs=inputs, outcomes=outcomes, pieces=pieces)
     for piece in pieces:
-        if piece is not None:
-            piece.path.unlink()
+        if piece is not None and isinstance(piece.values, Path):
+            piece.values.unlink()
     return path
 
 

@@ -217,7 +217,7 @@ def _audit(dataset: "PreparedDataset", *, listen: bool) -> "Audit":
         found = audit.audit(
             dataset.tracks,
             dataset.reader() if listen and "log-mel" in dataset.plan.kinds else None,
-            handcrafted=dataset.vectors() if listen and vector_kind(dataset.plan) else None,
+            handcrafted=dataset.vectors() if vector_kind(dataset.plan) else None,
             progress=progress,
         )
     if listen:

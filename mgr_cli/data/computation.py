@@ -156,7 +156,7 @@ class _Shard:
         vectors = work.scan.vectors
         if vectors is not None:
             for number, track in zip(self.numbers, tracks, strict=True):
-                yield _take(vectors.values[number], vectors.kind, track, work.folder)
+                yield _take(vectors.values[number], vectors.kind, track)
             return
         plan = replace(work.scan.plan, kinds=kinds)
         # Absolute, because a worker may have been started elsewhere.
@@ -173,14 +173,14 @@ def _look(root: Path, track: RawTrack) -> tuple[str, int, int]:
     return track.path, status.st_size, status.st_mtime_ns
 
 
-def _take(row: np.ndarray, kind: Kind, track: RawTrack, folder: Path) -> Made:
+def _take(row: np.ndarray, kind: Kind, track: RawTrack) -> Made:
     """Take over the features that came with a track."""
     problem = track.problem
     if not problem and not np.isfinite(row).all():
         problem = f"{(~np.isfinite(row)).sum()} of its {len(row)} features are no numbers"
     if problem:
         return {kind: (Outcome(status=problem), None)}
-    return {kind: (Outcome(OK), store.write_piece(folder / kind, kind, [row[None]]))}
+    return {kind: (Outcome(OK), store.take_piece(kind, row[None]))}
 
 
 def _read(source: Source, root: Path, track: RawTrack, plan: Plan, folder: Path) -> Made:
@@ -216,7 +216,6 @@ def _write(read: ReadTrack, digest: str, plan: Plan, folder: Path) -> Made:
         piece = store.write_piece(folder / kind, kind, read.features[kind])
         made[kind] = good, piece
         if not piece.shape[0]:
-            piece.path.unlink()
             made[kind] = replace(good, status="too short for one frame"), None
     return made
 

@@ -14,6 +14,7 @@ from mgr_cli.errors import DatasetError
 from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.plans import Kind, Plan
 
+FRAMES_AT_ONCE = 8_192  # of a track, where all of them are gone through
 COLUMNS = (
     "track_id", "path", "genre", "genres", "artist", "album", "title",
     "seconds", "sample_rate", "codec", "split", "fold", "status", "digest", "decoder",
@@ -209,11 +210,12 @@ def normalisation_of(reader: ShardReader, numbers: Sequence[int] | np.ndarray) -
     """
     total = square = np.zeros(1)
     n_frames = 0
-    for number in numbers:
-        levels = reader.frames(int(number)).astype(np.float64)
-        total = total + levels.sum(axis=1)
-        square = square + (levels**2).sum(axis=1)
-        n_frames += levels.shape[1]
+    for number in map(int, numbers):
+        for start in range(0, reader.n_rows(number), FRAMES_AT_ONCE):
+            levels = reader.frames(number, start, start + FRAMES_AT_ONCE).astype(np.float64)
+            total = total + levels.sum(axis=1)
+            square = square + (levels**2).sum(axis=1)
+            n_frames += levels.shape[1]
     mean = total / n_frames
     std = np.sqrt(np.maximum(square / n_frames - mean**2, 0))
     std[std < 1e-6] = 1.0

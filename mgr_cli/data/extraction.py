@@ -26,7 +26,8 @@ from mgr_cli.plans import Kind, Plan
 
 HANDCRAFTED_SECONDS = 600.0  # of a track, at the most: some 700 MB of memory at 44,100 Hz
 FULL_SCALE = 2**15  # of 16 bits
-ROWS_AT_ONCE = 8_192
+FRAMES_AT_ONCE = 8_192
+SAMPLES_AT_ONCE = 2**20
 
 
 def read(path: Path, plan: Plan) -> ReadTrack:
@@ -125,14 +126,14 @@ def _first(
 
 def _level_rows(levels: LevelStream) -> Iterator[np.ndarray]:
     with levels:
-        for start in range(0, len(levels), ROWS_AT_ONCE):
-            yield levels.read(start, min(start + ROWS_AT_ONCE, len(levels))).T
+        for start in range(0, len(levels), FRAMES_AT_ONCE):
+            yield levels.read(start, min(start + FRAMES_AT_ONCE, len(levels))).T
 
 
 def _sample_rows(waveform: Spool) -> Iterator[np.ndarray]:
     """Yield a waveform in 16 bits; what is beyond full scale is clipped."""
     with waveform:
-        for start in range(0, len(waveform), ROWS_AT_ONCE**2):
-            samples = waveform.read(start, min(start + ROWS_AT_ONCE**2, len(waveform)))[:, 0]
+        for start in range(0, len(waveform), SAMPLES_AT_ONCE):
+            samples = waveform.read(start, min(start + SAMPLES_AT_ONCE, len(waveform)))[:, 0]
             scaled = np.rint(samples * FULL_SCALE)
             yield np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)

@@ -14,7 +14,8 @@ In its metadata stand what came of each track (its status, and what its decoder 
 digest of all that went into it. A shard whose digest is the wanted one need not be made again.
 
 A worker writes what it makes of a track to a file of its own, a piece, and a shard is put
-together from pieces, so that memory grows neither with tracks nor with their length.
+together from pieces, so that memory grows neither with tracks nor with their length. One row a
+track is no file's worth and stays in memory.
 """
 
 import json
@@ -60,10 +61,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Piece:
-    """One kind of features of one track, in a file of its own: values alone, row by row."""
+    """One kind of features of one track: values alone, row by row, in memory or in a file."""
 
-    path: Path
+    values: bytes | Path
     shape: tuple[int, ...]
+
+
+def take_piece(kind: Kind, rows: np.ndarray) -> Piece:
+    """Keep a track's few features in memory, np.ndarray [shape=(n_rows, ...)]."""
+    return Piece(np.ascontiguousarray(rows, DTYPES[kind]).tobytes(), rows.shape)
 
 
 def write_piece(folder: Path, kind: Kind, blocks: Iterable[np.ndarray]) -> Piece:
@@ -137,7 +143,10 @@ def write_shard(
     with replacing(path) as part, part.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for piece in whole.values():
-            with piece.path.open("rb") as values:
+            if isinstance(piece.values, bytes):
+                file.write(piece.values)
+                continue
+            with piece.values.open("rb") as values:
                 shutil.copyfileobj(values, file, 2**20)
 
 

@@ -2,6 +2,9 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
+from mgr_cli.data import synthetic
 from tests.commands.workspace import run, write_songs
 from tests.data.pictures import write_set
 
@@ -82,3 +85,110 @@ def test_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
     assert "File exists" in result.stderr
+
+
+def made(root: Path, *args: object) -> dict[str, object]:
+    result = run("prepare", *args, "--prepared", root / "out", "--name", "set", "--jobs", 1)
+    assert result.exit_code == 0, result.stderr
+    description: dict[str, object] = json.loads((root / "out/set/dataset.json").read_text())
+    return description
+
+
+def test_all_kinds_of_features_are_made_in_one_run(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    plan = made(tmp_path, songs, "--features", "handcrafted,log-mel,waveform")["plan"]
+    assert isinstance(plan, dict)
+    assert plan["kinds"] == ["log-mel", "waveform", "handcrafted"]
+    assert {path.name for path in (tmp_path / "out/set").iterdir() if path.is_dir()} == {
+        "log-mel", "waveform", "handcrafted"
+    }  # fmt: skip
+
+
+def test_preset_and_what_changes_it_reach_the_dataset(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    plan = made(tmp_path, songs, "--preset", "seed-003", "--n-mels", 64, "--min-seconds", 1)["plan"]
+    assert isinstance(plan, dict)
+    spec = plan["spec"]
+    assert (spec["sample_rate"], spec["n_fft"], spec["hop_length"]) == (44_100, 4_096, 1_024)
+    assert (spec["n_mels"], plan["min_seconds"]) == (64, 1.0)
+
+
+def test_ratios_and_folds_deal_the_tracks_out(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    assert made(tmp_path, songs, "--ratios", "5:2:1")["counts"] == {
+        "train": 15, "valid": 6, "test": 3
+    }  # fmt: skip
+    assert made(tmp_path, songs, "--folds", 4)["counts"] == {"train": 12, "valid": 6, "test": 6}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--ratios", "7:2"), "expected three numbers, as 7:2:1"),
+        (("--ratios", "a:b:c"), "expected three numbers, as 7:2:1"),
+        (("--ratios", "0:1:1"), "some to train on"),
+        (("--ratios", "nan:1:1"), "some to train on"),
+        (("--folds", "2"), "--folds wants 3 at least"),
+        (("--folds", "5", "--ratios", "7:2:1"), "no --ratios beside it"),
+        (("--features", "log-mel,cqt"), "unknown features 'cqt'; known: log-mel"),
+        (("--preset", "seed-9"), "unknown preset 'seed-9'; known: gtzan-pictures"),
+        (("--n-fft", "1"), "n_fft is 1, outside 16 to 65536"),
+        (("--min-seconds", "9", "--max-seconds", "3"), "tracks of 9.0 to 3.0 s are asked for"),
+        (("--engine", "dask"), "no dask cluster answers"),
+        (("--layout", "images"), "no tracks.csv and no picture in a folder of it"),
+    ],
+)
+def test_wish_that_cannot_be_granted_is_one_line(
+    tmp_path: Path, args: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "songs" / "rock").mkdir(parents=True)
+    (tmp_path / "songs" / "rock" / "a.mp3").touch()
+    result = run("prepare", tmp_path / "songs", *args, "--prepared", tmp_path / "out")
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr
+
+
+def test_summary_says_how_long_the_tracks_are_and_what_they_are(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    shown = run("prepare", songs, "--prepared", tmp_path / "out", "--jobs", 1).stdout
+    assert "length: 4.0 to 4.0 s, median 4.0 s, 0.03 h in all" in shown
+    assert "22050 Hz × 24; WAV PCM_16 × 24" in shown
+
+
+def test_equal_features_are_told_without_being_asked_for(tmp_path: Path) -> None:
+    lines = [f"{n},{'ab'[n % 2]},{0.5 * n},{n * n}" for n in range(40)]
+    lines += [f"{40 + n},{'ab'[n % 2]},{0.5 * n},{n * n}" for n in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["track_id,genre,x,y", *lines]) + "\n")
+    args = ("prepare", tmp_path / "t.csv", "--prepared", tmp_path / "out")
+    assert "tracks leak across the splits" in run(*args).stderr
+    assert "equal features: 0 (" in run(*args, "--audit").stdout
+
+
+def test_report_is_a_page_with_pictures_of_the_tracks(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    report = tmp_path / "pages" / "report.html"
+    made(tmp_path, songs, "--report", report)
+    page = report.read_text()
+    assert page.count("<img") == 2 + 3 * 2  # genres and lengths; two tracks of each genre
+    assert "hum/0.wav" in page
+    assert "http:" not in page.replace("http-equiv", "")
+
+
+def test_demo_is_composed_prepared_and_called_synthetic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(synthetic, "TRACKS_OF_A_STYLE", 3)
+    monkeypatch.setattr(synthetic, "SECONDS", 1.5)
+    result = run("prepare", "demo", "--jobs", 1)
+    assert result.exit_code == 0, result.stderr
+    assert "this is synthetic music" in result.stderr
+    description = json.loads((tmp_path / "prepared/demo/dataset.json").read_text())
+    assert description["layout"] == "demo"
+    assert len(description["genres"]) == 6
+    assert all(genre.startswith("synthetic ") for genre in description["genres"])
+    assert (tmp_path / "demo" / "SYNTHETIC.txt").exists()
+    again = run("prepare", "demo", "--jobs", 1)
+    assert "18 tracks were prepared already" in again.stderr
+    assert "composing" not in again.stderr
