@@ -57,10 +57,24 @@ DEALING = Dealing()
 
 @dataclass(frozen=True)
 class Preparation:
-    """What `prepare` made: the dataset, and the tracks that could not be used."""
+    """What `prepare` made.
+
+    Attributes
+    ----------
+    dataset : PreparedDataset
+        With a status for each track.
+    n_reused : int
+        Tracks of which everything was there already.
+    n_renewed : int
+        Tracks that were read again, because their files or what is computed have changed.
+    n_gone : int
+        Tracks that the last run had found, and this one has not.
+    """
 
     dataset: PreparedDataset
     n_reused: int
+    n_renewed: int
+    n_gone: int
 
     @property
     def bad(self) -> list[tuple[str, str]]:
@@ -132,18 +146,20 @@ def prepare(
     folder = target / (name or (whole.name if root.is_dir() else whole.stem))
     base = root if root.is_dir() else root.parent
     with _alone(folder), workers(engine, scheduler=scheduler, n_jobs=n_jobs) as pool:
-        outcomes, n_reused = compute(Work(source, base, scan, folder), pool, progress)
+        _check_source(folder, whole)
+        gone = prepared.track_ids(folder) - {_one_line(track.track_id) for track in scan.tracks}
+        done = compute(Work(source, base, scan, folder), pool, progress)
         _remove_leftovers(folder, scan)
-        dataset = _describe(folder, source.name, scan, _table(scan, outcomes, dealing))
+        dataset = _describe(folder, source.name, scan, _table(scan, done.outcomes, dealing))
         prepared.save(
             dataset,
             details={
-                "source": str(root.resolve()),
+                "source": str(whole),
                 "seed": dealing.seed,
                 "versions": {package: version(package) for package in ("mgr-cli", "numpy")},
             },
         )
-    return Preparation(dataset, n_reused)
+    return Preparation(dataset, done.n_reused, done.n_renewed, len(gone))
 
 
 @contextmanager
@@ -159,6 +175,16 @@ def _alone(folder: Path) -> Iterator[None]:
             f"{folder}: another `mgr prepare` is at work on it; wait for it, or choose another "
             "--name"
         ) from error
+
+
+def _check_source(folder: Path, root: Path) -> None:
+    """Refuse to put one dataset in the place of another."""
+    older = prepared.source_of(folder)
+    if older not in (None, str(root)):
+        raise DatasetError(
+            f"{folder}: was prepared from {older}, not from {root}; choose another --name, or "
+            "delete it"
+        )
 
 
 def _check_ids(root: Path, scan: Scan) -> None:

@@ -349,8 +349,6 @@ def test_real_gtzan_has_the_published_splits(shared: Path, tmp_path: Path) -> No
 
 
 def test_killed_run_is_taken_up_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    write_set(tmp_path / "raw")
-    write_set(tmp_path / "before", n_tracks=10, seed=100)
     program = "import sys, tests.test_preparation as t; t.main(sys.argv[1])"
     subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], cwd=REPOSITORY, check=True, timeout=120
@@ -371,7 +369,9 @@ def main(folder: str) -> None:
     """Kill runs at every step they take and at random moments; write down what came of it."""
     here = Path(folder)
     setattr(store, "TRACKS_IN_SHARD", TRACKS_IN_SHARD)  # noqa: B010
-    make(here / "before", here / "older")
+    write_set(here / "raw", n_tracks=10, seed=100)
+    make(here / "raw", here / "older")
+    write_set(here / "raw")
     make(here / "raw", here / "whole")
     begun = time.perf_counter()
     make(here / "raw", here / "timed")

@@ -87,7 +87,7 @@ def test_track_that_only_one_kind_cannot_have_is_whole_for_the_others(
     made = make(songs, tmp_path, "log-mel")
     assert (made.bad, made.n_reused) == ([], 10)
     assert made.dataset.reader().n_rows(8) > 0  # rock/7.wav
-    with pytest.raises(DatasetError, match="prepare it again with `--features waveform`"):
+    with pytest.raises(DatasetError, match=r"prepare it again.*with `--features waveform`"):
         made.dataset.reader("waveform")
 
 
@@ -213,3 +213,24 @@ def test_features_that_a_source_does_not_have_are_refused(tmp_path: Path) -> Non
     root = write_set(tmp_path / "raw")
     with pytest.raises(DatasetError, match="waveform features cannot be made of this dataset"):
         make(root, tmp_path, "waveform")
+
+
+def test_run_says_what_has_changed_since_the_last_one(tmp_path: Path) -> None:
+    root = write_set(tmp_path / "raw")
+    first = make(root, tmp_path)
+    assert (first.n_reused, first.n_renewed, first.n_gone) == (0, 0, 0)
+    (root / "rock" / "05.png").write_bytes((root / "rock" / "01.png").read_bytes())
+    second = make(root, tmp_path)
+    assert (second.n_reused, second.n_renewed, second.n_gone) == (8, 4, 0)
+    write_set(root, n_tracks=10)
+    third = make(root, tmp_path)
+    assert (third.n_renewed, third.n_gone) == (10, 2)  # the files were written again
+
+
+def test_another_dataset_is_not_put_in_the_place_of_one(tmp_path: Path) -> None:
+    one, other = write_set(tmp_path / "one"), write_set(tmp_path / "other", seed=50)
+    make(one, tmp_path)
+    before = contents(tmp_path / "set")
+    with pytest.raises(DatasetError, match=r"was prepared from .*one, not from .*other; choose"):
+        make(other, tmp_path)
+    assert contents(tmp_path / "set") == before

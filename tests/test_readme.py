@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mgr_cli.data.sources import SOURCES
 from mgr_cli.models import registry
+from mgr_cli.plans import PRESETS
 from mgr_cli.zoo.card import Assessment, load_card
 from tests.commands.workspace import run
 
@@ -52,6 +54,10 @@ def zoo_table() -> str:
     return "\n".join(rows)
 
 
+def preset_table() -> str:
+    return "\n".join(f"  | `{name}` | {row.summary} |" for name, row in PRESETS.items())
+
+
 def test_ci_does_what_a_newcomer_is_told() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     set_up = README.split("## Set up")[1].split("```sh\n")[1].split("```")[0].splitlines()
@@ -82,3 +88,12 @@ def test_architectures_are_those_of_the_registry() -> None:
 
 def test_figures_are_those_of_the_cards() -> None:
     assert zoo_table() in README
+
+
+def test_presets_are_those_of_the_program() -> None:
+    assert preset_table() in README
+
+
+def test_layouts_are_those_of_the_program() -> None:
+    table = README.split("### What is recognised")[1].split("### ")[0]
+    assert re.findall(r"^\| `([a-z]+)` \|", table, flags=re.M) == list(SOURCES)

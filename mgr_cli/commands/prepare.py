@@ -158,12 +158,14 @@ def command(
     if dataset.layout == "gtzan" and not wishes.own_split:
         console.note("a random split of GTZAN leaks: expect it to read 10 to 20 points too high")
     found = _audit(dataset, listen=audit)
-    if done.n_reused:
-        console.note(f"{done.n_reused} tracks were prepared already")
+    summary.show_changes(done)
     summary.show_bad(done)
     if report is not None:
         summary.write_report(dataset, found, folder, report)
-    console.note(f"train on it with `mgr train --data {dataset.name}`")
+    if "log-mel" in dataset.plan.kinds:
+        console.note(f"train on it with `mgr train --data {dataset.name}`")
+    else:
+        console.note("no architecture of this version eats these features alone; nets want log-mel")
     if strict and done.bad:
         raise typer.Exit(console.SOME_FAILED)
 

@@ -71,6 +71,16 @@ def _counts(values: "pd.Series[str]") -> str:
     return ", ".join(f"{value} × {n}" for value, n in values.value_counts().items())
 
 
+def show_changes(done: "Preparation") -> None:
+    """Say what was there already, and what has changed since the last run."""
+    if done.n_reused:
+        console.note(f"{done.n_reused} tracks were prepared already")
+    if done.n_renewed:
+        console.note(f"{done.n_renewed} tracks were read again: files, or what is asked, changed")
+    if done.n_gone:
+        console.note(f"{done.n_gone} tracks of the last run are gone from the source")
+
+
 def show_bad(done: "Preparation") -> None:
     """Name the first tracks that could not be used, and why."""
     for path, reason in done.bad[:SHOWN_BAD]:

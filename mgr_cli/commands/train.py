@@ -77,6 +77,7 @@ def command(
     dataset = prepared_dataset(data, prepared)
     if fold is not None:
         dataset = dataset.tested_on(fold)
+    dataset.reader()  # raises where there is nothing that a net eats
 
     from mgr_cli import training  # torch and lightning: only when all else is in order
 

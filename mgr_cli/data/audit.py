@@ -18,6 +18,7 @@ one of the labels is wrong, or both are right and no model can be.
 A group that a stricter kind has named already is not named again, unless it has grown.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -177,7 +178,8 @@ def audit(
             for repeat in near
         ]
     if handcrafted is not None:
-        rows = pd.Series([row.tobytes().hex() for row in handcrafted], dtype=object)
+        digests = [hashlib.sha256(row.tobytes()).hexdigest() for row in handcrafted]
+        rows = pd.Series(digests, dtype=object)
         groups += _equal("equal features", rows, usable)
     findings = _told(tracks, _without_echoes(groups))
     findings.sort(key=lambda found: KINDS.index(found.kind))

@@ -53,7 +53,26 @@ class Work:
     folder: Path
 
 
-def compute(work: Work, pool: Parallel, progress: Progress) -> tuple[list[Outcome], int]:
+@dataclass(frozen=True)
+class Computed:
+    """What came of all tracks.
+
+    Attributes
+    ----------
+    outcomes : list of Outcome
+        One a track: the first that is not "ok" among those of its features, else theirs.
+    n_reused : int
+        Tracks of which everything was there.
+    n_renewed : int
+        Tracks of which something was there that is not valid any more.
+    """
+
+    outcomes: list[Outcome]
+    n_reused: int
+    n_renewed: int
+
+
+def compute(work: Work, pool: Parallel, progress: Progress) -> Computed:
     """Write all shards that are missing.
 
     Parameters
@@ -67,13 +86,11 @@ def compute(work: Work, pool: Parallel, progress: Progress) -> tuple[list[Outcom
 
     Returns
     -------
-    outcomes : list of Outcome
-        One a track: the first that is not "ok" among those of its features, else theirs.
-    n_reused : int
-        Tracks of which everything was there.
+    Computed
+        What came of them.
     """
     outcomes: list[Outcome] = []
-    n_reused = 0
+    n_reused = n_renewed = 0
     n_tracks = len(work.scan.tracks)
     for first in range(0, n_tracks, store.TRACKS_IN_SHARD):
         numbers = range(first, min(first + store.TRACKS_IN_SHARD, n_tracks))
@@ -83,12 +100,13 @@ def compute(work: Work, pool: Parallel, progress: Progress) -> tuple[list[Outcom
         if missing:
             # What stands there describes features that are about to be replaced.
             (work.folder / DESCRIPTION).unlink(missing_ok=True)
+            n_renewed += len(numbers) * any(shard.path(kind).exists() for kind in missing)
             found |= shard.make(missing, pool, progress)
         else:
             n_reused += len(numbers)
         outcomes += [_worst(each) for each in zip(*filter(None, found.values()), strict=True)]
         progress(len(outcomes), n_tracks, "tracks")
-    return outcomes, n_reused
+    return Computed(outcomes, n_reused, n_renewed)
 
 
 def _worst(outcomes: Iterable[Outcome]) -> Outcome:
@@ -101,7 +119,8 @@ class _Shard:
     place: int
     numbers: range
 
-    def _path(self, kind: Kind) -> Path:
+    def path(self, kind: Kind) -> Path:
+        """Return where one kind of its features stands."""
         return store.shard_path(self.work.folder / kind, self.place)
 
     def _inputs(self, kind: Kind) -> str:
@@ -121,7 +140,7 @@ class _Shard:
     def found(self) -> dict[Kind, list[Outcome] | None]:
         """Return what stands on disk, for each kind of features; None where it is not valid."""
         return {
-            kind: store.read_outcomes(self._path(kind), inputs=self._inputs(kind))
+            kind: store.read_outcomes(self.path(kind), inputs=self._inputs(kind))
             for kind in self.work.scan.plan.kinds
         }
 
@@ -137,7 +156,7 @@ class _Shard:
                 progress(self.numbers.start + len(made), len(self.work.scan.tracks), "tracks")
             for kind in kinds:
                 store.write_shard(
-                    self._path(kind),
+                    self.path(kind),
                     kind=kind,
                     inputs=inputs[kind],
                     outcomes=[track[kind][0] for track in made],

@@ -179,7 +179,7 @@ class PreparedDataset:
         if kind not in self.plan.kinds:
             raise DatasetError(
                 f"{self.root}: no {kind} features, it has {', '.join(self.plan.kinds)}; "
-                f"prepare it again with `--features {kind}`"
+                f"prepare it again, from audio or pictures, with `--features {kind}`"
             )
 
     def counts(self) -> dict[Split, int]:

@@ -122,12 +122,12 @@ def _scan_features(root: Path, tables: Path, wishes: Wishes) -> Scan:
         if (place is None and wishes.subset is None) or not _is_in(row, wishes.subset):
             continue
         track = _track(row, genres, wishes)
-        rows.append(len(values) if place is None else place)
+        rows.append(-1 if place is None else place)
         tracks.append(track if place is not None else replace(track, problem=f"not in {FEATURES}"))
     if not tracks:
         raise DatasetError(f"{root}: {tables / FEATURES} has no track that {TRACKS} lists")
-    nothing = np.full((1, len(names)), np.nan, np.float32)
-    chosen = np.concatenate([values, nothing])[rows]
+    chosen = values[rows]
+    chosen[np.array(rows) < 0] = np.nan
     return Scan(tuple(tracks), plan, Vectors("handcrafted", names, chosen, f"FMA's {FEATURES}"))
 
 

@@ -24,10 +24,9 @@ from mgr_cli.errors import DatasetError
 __all__ = ["fits", "read", "scan"]
 
 FOLDERS = ("genres", "genres_original", ".")  # as it was published, as Kaggle has it, bare
-NAME = re.compile(
-    r"(blues|classical|country|disco|hiphop|jazz|metal|pop|reggae|rock)\.\d{5}\.(?:wav|au)",
-    re.IGNORECASE,
-)
+_GENRE = "(blues|classical|country|disco|hiphop|jazz|metal|pop|reggae|rock)"
+NAME = re.compile(_GENRE + r"\.\d{5}\.(?:wav|au)", re.IGNORECASE)
+LIKE = re.compile(_GENRE + r"\.?(\d{5})(?:\.\d+)?(?:\.(?:wav|au))?", re.IGNORECASE)
 DAMAGED = {"jazz.00054"}
 
 # Which numbers of a genre are in which split; a range includes both of its ends.
@@ -102,6 +101,16 @@ def scan(root: Path, wishes: Wishes) -> Scan:
     if not tracks:
         raise DatasetError(f"{root}: no track of GTZAN; expected genres/blues/blues.00000.wav")
     return Scan(tuple(tracks[key] for key in sorted(tracks)), wishes.plan())
+
+
+def track_of(name: str) -> str:
+    """Return the track of GTZAN, as blues.00000, that pictures and tables name in their ways.
+
+    Those are ``blues00000``, ``blues.00000.wav``, and ``blues.00000.3.wav`` for the fourth
+    segment of it. Empty if the name is none of these.
+    """
+    like = LIKE.fullmatch(name)
+    return f"{like[1].lower()}.{like[2]}" if like else ""
 
 
 def fault_filtered() -> dict[str, str]:

@@ -10,7 +10,6 @@ set has one, split; or they lie in one folder a genre, as in Kaggle's `images_or
 GTZAN's, `blues.00000.png` or `blues00000.png`, get GTZAN's own split.
 """
 
-import re
 import warnings
 from itertools import islice
 from pathlib import Path
@@ -46,9 +45,6 @@ KNOWN = {
     (128, 387): FEATURES,  # GTZAN: 387.5 columns of the 1,293 frames of 30 s
     (128, 128): PRESETS["fma-pictures"].spec,
 }
-
-_GENRES = {track_id.split(".")[0] for track_id in gtzan.fault_filtered()}
-_NUMBERED = re.compile(r"([a-z]+)\.?(\d{5})")
 
 
 def fits(root: Path) -> bool:
@@ -249,8 +245,6 @@ def _from_folders(root: Path, wishes: Wishes) -> tuple[RawTrack, ...]:
 
 
 def _gtzan_id(genre: str, path: Path) -> str:
-    """Return GTZAN's name of a track, blues.00000, or an empty text."""
-    named = _NUMBERED.fullmatch(path.stem.lower())
-    if named is None or named[1] != genre.lower() or named[1] not in _GENRES:
-        return ""
-    return f"{named[1]}.{named[2]}"
+    """Return GTZAN's name of a track in a folder of its genre, blues.00000, or an empty text."""
+    track_id = gtzan.track_of(path.stem)
+    return track_id if track_id.split(".")[0] == genre.lower() else ""

@@ -94,6 +94,24 @@ def load(root: Path) -> PreparedDataset:
     return dataset
 
 
+def source_of(root: Path) -> str | None:
+    """Return where a dataset was prepared from; None where there is no whole one."""
+    try:
+        source = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))["source"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return source if isinstance(source, str) else None
+
+
+def track_ids(root: Path) -> set[str]:
+    """Return the tracks that a folder's table lists, none where there is no such table."""
+    try:
+        table = pd.read_csv(root / TRACKS, usecols=["track_id"], dtype=str, keep_default_na=False)
+    except (OSError, ValueError):
+        return set()
+    return set(table.track_id)
+
+
 def _plan(values: dict[str, Any]) -> Plan:
     spec = FeatureSpec(**values["spec"])
     return Plan(**values | {"kinds": tuple(values["kinds"]), "spec": spec})

@@ -8,12 +8,16 @@ as pandas writes the numbers of the rows, is no feature: rows are often in order
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mgr_cli import audio
-from mgr_cli.data import listing
+from mgr_cli.data import gtzan, listing
 from mgr_cli.data.extraction import read
 from mgr_cli.data.sources import RawTrack, Scan, Vectors, Wishes
 from mgr_cli.errors import DatasetError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["fits", "read", "scan"]
 
@@ -63,21 +67,30 @@ def _scan_features(table: Path, wishes: Wishes) -> Scan:
         raise DatasetError(f"{table}: two columns {twice!r}; expected each name once")
     genre, track_id = (_first(table, names, choices) for choices in (GENRE, TRACK_ID))
     known = [name for name in ("split", *listing.OPTIONAL) if name in names]
-    own_split = wishes.own_split and "split" in known
     text = [name for name in names if name in (*known, *GENRE, *TRACK_ID) or _is_unnamed(name)]
     texts, features, values = columns.read(table, names, skip=1, text=text)
-    order = texts[track_id].argsort(kind="stable").to_numpy()
+    texts = _with_gtzan(texts.rename(columns={genre: "genre", track_id: "track_id"}))
+    order = texts.track_id.argsort(kind="stable").to_numpy()
+    own_split = wishes.own_split and "split" in texts
     tracks = tuple(
         RawTrack(
-            track_id=row[track_id],
+            track_id=row["track_id"],
             path="",
-            genre=row[genre],
-            split=listing.known_split(table, row[track_id], row["split"]) if own_split else None,
-            **{name: row[name] for name in known if name in listing.OPTIONAL},
+            genre=row["genre"],
+            split=listing.known_split(table, row["track_id"], row["split"]) if own_split else None,
+            **{name: row[name] for name in listing.OPTIONAL if name in row},
         )
         for row in texts.iloc[order].to_dict("records")
     )
     return Scan(tracks, plan, Vectors("table", features, values[order], table.name))
+
+
+def _with_gtzan(texts: "pd.DataFrame") -> "pd.DataFrame":
+    """Give a table of GTZAN without a split GTZAN's own, and keep a track's segments together."""
+    tracks = texts.track_id.map(gtzan.track_of)
+    if "split" in texts or (tracks == "").any():
+        return texts
+    return texts.assign(split=tracks.map(gtzan.fault_filtered()).fillna(""), album=tracks)
 
 
 def _is_unnamed(column: str) -> bool:

@@ -53,3 +53,23 @@ def test_other_genres_are_refused(inside: Path, tmp_path: Path) -> None:
     result = run("eval", "--data", tmp_path / "two")
     assert result.exit_code == 2
     assert "'hum'" in result.stderr
+
+
+def test_entry_of_a_fold_is_judged_on_that_fold(inside: Path, tmp_path: Path) -> None:
+    places = ("--prepared", tmp_path / "prepared")
+    made = run("prepare", inside / "songs", *places, "--folds", 4, "--jobs", 1)
+    assert made.exit_code == 0, made.stderr
+    trained = run(
+        "train", "--arch", "cnn1d-lstm", "--fold", 2, "--epochs", 1, "--name", "third",
+        *places, "--zoo", tmp_path / "zoo", "--device", "cpu",
+    )  # fmt: skip
+    assert trained.exit_code == 0, trained.stderr
+    card = json.loads((tmp_path / "zoo/third/card.json").read_text())
+    assert card["dataset"]["fold"] == 2
+    judged = run("eval", "--model", tmp_path / "zoo/third", *places, "--json")
+    assert judged.exit_code == 0, judged.stderr
+    assert "was not trained on this split" not in judged.stderr
+    assert json.loads(judged.stdout)["n_tracks"] == 6
+    refused = run("train", "--fold", 4, *places, "--zoo", tmp_path / "zoo")
+    assert refused.exit_code == 2
+    assert "no fold 4, it has 4" in refused.stderr

@@ -170,3 +170,24 @@ def test_real_embeddings_are_what_plain_csv_reads(shared: Path) -> None:
         track, row = scan.tracks[place], rows[scan.tracks[place].track_id]
         assert (track.genre, track.split) == (row["genre"], row["split"])
         assert vectors.values[place].tolist() == [np.float32(row[c]) for c in vectors.columns]
+
+
+@pytest.mark.parametrize("segment", ["", ".0", ".9"])
+def test_table_of_gtzan_has_its_split_and_keeps_segments_together(
+    tmp_path: Path, segment: str
+) -> None:
+    # As Kaggle has features_30_sec.csv and features_3_sec.csv.
+    names = {"blues.00000": "valid", "blues.00012": "test", "jazz.00099": "test"}
+    rows = [f"{name}{segment}.wav,661794,{n},{name[:-6]}" for n, name in enumerate(names)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["filename,length,x,label", *rows]) + "\n")
+    tracks = table.scan(path, Wishes()).tracks
+    assert [track.split for track in tracks] == list(names.values())
+    dealt = table.scan(path, Wishes(own_split=False)).tracks
+    assert [(track.split, track.album) for track in dealt] == [(None, name) for name in names]
+
+
+def test_table_with_one_id_that_is_not_gtzans_has_no_split(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("filename,x,label\nblues.00000.wav,1,blues\nmine.wav,2,blues\n")
+    assert {track.split for track in table.scan(path, Wishes()).tracks} == {None}
