@@ -16,28 +16,31 @@ if TYPE_CHECKING:
     from mgr_cli.audio import load as load_audio
     from mgr_cli.config import FeatureSpec, Recipe, SegmentSpec
     from mgr_cli.data.prepared import load as load_dataset
+    from mgr_cli.data.sources import Wishes
     from mgr_cli.errors import MgrError
     from mgr_cli.evaluation import evaluate
     from mgr_cli.features.handcrafted import extract as handcrafted_features
     from mgr_cli.features.mel import log_mel
     from mgr_cli.prediction import Prediction, Predictor
-    from mgr_cli.preparation import prepare
+    from mgr_cli.preparation import Dealing, prepare
     from mgr_cli.training import publish, train
     from mgr_cli.zoo.entries import default_entry
 
 __all__ = [
-    "FeatureSpec", "MgrError", "Prediction", "Predictor", "Recipe", "SegmentSpec",
-    "default_entry", "evaluate", "handcrafted_features", "load_audio", "load_dataset",
+    "Dealing", "FeatureSpec", "MgrError", "Prediction", "Predictor", "Recipe", "SegmentSpec",
+    "Wishes", "default_entry", "evaluate", "handcrafted_features", "load_audio", "load_dataset",
     "log_mel", "prepare", "publish", "train",
 ]  # fmt: skip
 
 _HOMES = {
+    "Dealing": "mgr_cli.preparation:Dealing",
     "FeatureSpec": "mgr_cli.config:FeatureSpec",
     "MgrError": "mgr_cli.errors:MgrError",
     "Prediction": "mgr_cli.prediction:Prediction",
     "Predictor": "mgr_cli.prediction:Predictor",
     "Recipe": "mgr_cli.config:Recipe",
     "SegmentSpec": "mgr_cli.config:SegmentSpec",
+    "Wishes": "mgr_cli.data.sources:Wishes",
     "default_entry": "mgr_cli.zoo.entries:default_entry",
     "evaluate": "mgr_cli.evaluation:evaluate",
     "handcrafted_features": "mgr_cli.features.handcrafted:extract",

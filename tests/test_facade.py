@@ -7,12 +7,14 @@ import pytest
 import mgr_cli
 
 HOMES = {
+    "Dealing": "preparation",
     "FeatureSpec": "config",
     "MgrError": "errors",
     "Prediction": "prediction",
     "Predictor": "prediction",
     "Recipe": "config",
     "SegmentSpec": "config",
+    "Wishes": "data.sources",
     "default_entry": "zoo.entries",
     "evaluate": "evaluation",
     "handcrafted_features": "features.handcrafted",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mgr_cli.preparation import Dealing
 
 AUDIT = "audit.csv"
+LISTENED = 10_000  # tracks that are compared without being asked: a minute
 SPLITS, CLUSTER = "Splits", "Where it runs"
 
 
@@ -60,9 +61,13 @@ def command(
     ] = None,
     prepared: options.PreparedOption = options.PREPARED,
     audit: Annotated[
-        bool,
-        typer.Option("--audit", help="Listen for repeats: equal and near-equal recordings."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--audit/--no-audit",
+            help="Name what the set holds twice, by listening "
+            f"[default: count it, after reading up to {LISTENED:,} tracks].",
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="FILE", help="Write a page about it, with pictures."),
@@ -157,7 +162,8 @@ def command(
     summary.show(done)
     if dataset.layout == "gtzan" and not wishes.own_split:
         console.note("a random split of GTZAN leaks: expect it to read 10 to 20 points too high")
-    found = _audit(dataset, listen=audit)
+    is_new = done.n_reused < len(dataset.tracks) <= LISTENED
+    found = _audit(dataset, listen=is_new if audit is None else audit, names=bool(audit))
     summary.show_changes(done)
     summary.show_bad(done)
     if report is not None:
@@ -209,8 +215,8 @@ def _compose_demo(folder: Path, layout: str | None, *, seed: int, jobs: int) -> 
     console.note(f"{folder}: synthetic music of this program's own, to be played and predicted")
 
 
-def _audit(dataset: "PreparedDataset", *, listen: bool) -> "Audit":
-    """Find what stands on both sides of a split, say so, and write it down."""
+def _audit(dataset: "PreparedDataset", *, listen: bool, names: bool) -> "Audit":
+    """Find what the dataset holds twice, say so, and write it down."""
     from mgr_cli.data import audit
     from mgr_cli.data.dataset import vector_kind
     from mgr_cli.files import write_text
@@ -225,5 +231,5 @@ def _audit(dataset: "PreparedDataset", *, listen: bool) -> "Audit":
     if listen:
         table = found.table().to_csv(index=False, lineterminator="\n")
         write_text(dataset.root / AUDIT, table)
-    summary.show_audit(found, dataset.root / AUDIT, listened=listen)
+    summary.show_audit(found, dataset.root / AUDIT if listen else None, names=names)
     return found

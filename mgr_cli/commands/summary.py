@@ -89,20 +89,31 @@ def show_bad(done: "Preparation") -> None:
         console.error(f"and {len(done.bad) - SHOWN_BAD} more, see {done.dataset.root}/tracks.csv")
 
 
-def show_audit(found: "Audit", table: Path, *, listened: bool) -> None:
-    """Print what a dataset holds twice; in one line where the audio was not compared."""
-    if listened:
+def show_audit(found: "Audit", table: Path | None, *, names: bool) -> None:
+    """Say what a dataset holds twice, in one line unless the tracks are to be named.
+
+    Parameters
+    ----------
+    found : Audit
+        Of the dataset.
+    table : Path or None
+        Where it was written.
+    names : bool
+        Whether the findings are listed.
+    """
+    if names:
         for finding in found.findings[:SHOWN_FINDINGS]:
             console.out.print(_line(finding), markup=False)
         if len(found.findings) > SHOWN_FINDINGS:
             console.out.print(f"and {len(found.findings) - SHOWN_FINDINGS} more")
-        console.note(
-            f"{len(found.findings)} repeats, {len(found.leaks)} of them across splits, "
-            f"{len(found.conflicts)} under several genres: {table}"
-        )
-    elif found.leaks:
-        tracks = {track for finding in found.leaks for track in finding.tracks}
-        console.note(f"{len(tracks)} tracks leak across the splits; `--audit` names them")
+    if not found.findings and not names:
+        return
+    leaking = {track for finding in found.leaks for track in finding.tracks}
+    where = f"see {table}" if table else "`--audit` names them"
+    console.note(
+        f"{len(found.findings)} repeats, {len(found.leaks)} of them across splits "
+        f"({len(leaking)} tracks leak), {len(found.conflicts)} under several genres: {where}"
+    )
 
 
 def _line(finding: "Finding") -> str:

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from mgr_cli.data import synthetic
 from tests.commands.workspace import run, write_songs
@@ -63,9 +64,25 @@ def test_leak_is_told_without_being_asked_for(tmp_path: Path) -> None:
     lines[1:] = [f"{line},the same" for line in lines[1:]]
     (pictures / "tracks.csv").write_text("\n".join([lines[0] + ",artist", *lines[1:]]))
     result = run("prepare", pictures, "--prepared", tmp_path / "out", "--jobs", 1)
-    assert "tracks leak across the splits" in result.stderr
+    assert "4 tracks leak" in result.stderr
     result = run("prepare", pictures, "--prepared", tmp_path / "out", "--split", "random")
     assert "leak" not in result.stderr
+
+
+def test_repeats_are_counted_after_reading_and_named_if_asked(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    louder, rate = soundfile.read(songs / "hum" / "0.wav")
+    soundfile.write(songs / "hum" / "copy.wav", 0.5 * louder, rate)
+    args = ("prepare", songs, "--prepared", tmp_path / "out", "--jobs", 1)
+    first = run(*args)
+    assert "hum/copy.wav" not in first.stdout
+    assert "1 repeats, " in first.stderr
+    table = (tmp_path / "out/songs/audit.csv").read_text()
+    assert "near-equal audio" in table
+    assert "hum/copy.wav" in table
+    assert "repeats" not in run(*args).stderr  # nothing was read
+    assert "near-equal audio" in run(*args, "--audit").stdout
+    assert "repeats" not in run(*args, "--n-mels", 64, "--no-audit").stderr
 
 
 def test_random_split_of_gtzan_is_warned_of(tmp_path: Path) -> None:
@@ -161,7 +178,7 @@ def test_equal_features_are_told_without_being_asked_for(tmp_path: Path) -> None
     lines += [f"{40 + n},{'ab'[n % 2]},{0.5 * n},{n * n}" for n in range(40)]
     (tmp_path / "t.csv").write_text("\n".join(["track_id,genre,x,y", *lines]) + "\n")
     args = ("prepare", tmp_path / "t.csv", "--prepared", tmp_path / "out")
-    assert "tracks leak across the splits" in run(*args).stderr
+    assert "tracks leak)" in run(*args).stderr
     assert "equal features: 0 (" in run(*args, "--audit").stdout
 
 
