@@ -20,6 +20,9 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 Scale = Literal["decibel", "minmax"]
 Monitor = Literal["valid_loss", "valid_accuracy"]
+Optimizer = Literal["adamw", "adam", "sgd"]
+Schedule = Literal["constant", "cosine", "onecycle", "plateau", "step"]
+Balance = Literal["none", "weights", "sampling"]
 
 Engine = Literal["local", "dask", "ray", "spark"]
 
@@ -49,6 +52,11 @@ def silent(done: int, total: int, what: str) -> None:
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ValueError(f"{name} is {value}, outside {low} to {high}")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
 
 
 # What pydantic reads where one of these stands on a card: no unknown key, no guessed type.
@@ -105,8 +113,7 @@ class FeatureSpec:
             raise ValueError(f"fmin and fmax are both {self.fmin}, no band lies between them")
         _within("top_db", self.top_db, 1.0, 300.0)
         _within("decimation", self.decimation, 1.0, 1_024.0)
-        if self.scale not in get_args(Scale):
-            raise ValueError(f"scale is {self.scale!r}, expected one of {get_args(Scale)}")
+        _one_of("scale", self.scale, get_args(Scale))
 
     @property
     def highest(self) -> float:
@@ -168,11 +175,24 @@ class Recipe:
         At the most; an epoch draws as many random segments from a track as fit into it.
     batch_size : int
         Segments a step.
-    learning_rate, weight_decay : float
-        Of Adam with decoupled decay; norms and biases are not decayed.
-    schedule : {"constant", "cosine", "onecycle", "plateau"}
-        What the learning rate does over the epochs; ``plateau`` halves it when the
-        monitored figure has not improved for `patience` // 3 epochs.
+    optimizer : {"adamw", "adam", "sgd"}
+        ``adamw`` decays weights apart from the gradient; for the others `weight_decay` is an L2
+        penalty, whose gradient is added to that of the loss.
+    learning_rate, weight_decay, momentum : float
+        Of the optimiser; norms and biases are not decayed, and momentum is of ``sgd`` alone.
+    schedule : {"constant", "cosine", "onecycle", "plateau", "step"}
+        What the learning rate does over the epochs: ``plateau`` multiplies it by `gamma` when
+        the monitored figure has not improved for `step_size` epochs, ``step`` every `step_size`
+        epochs whatever it does.
+    step_size : int
+        Epochs.
+    gamma : float
+        In (0, 1).
+    clip : float
+        Longest gradient, as a norm over all weights; longer ones are scaled down. 0 is off.
+    balance : {"none", "weights", "sampling"}
+        What makes up for genres with few tracks: their segments count more in the loss, or are
+        drawn more often, in inverse proportion to how many there are.
     patience : int
         Epochs without improvement of the monitored figure before training stops.
     monitor : {"valid_loss", "valid_accuracy"}
@@ -191,9 +211,15 @@ class Recipe:
 
     epochs: int = 60
     batch_size: int = 64
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
-    schedule: Literal["constant", "cosine", "onecycle", "plateau"] = "cosine"
+    momentum: float = 0.9
+    schedule: Schedule = "cosine"
+    step_size: int = 5
+    gamma: float = 0.5
+    clip: float = 0.0
+    balance: Balance = "none"
     patience: int = 15
     monitor: Monitor = "valid_loss"
     label_smoothing: float = 0.0
@@ -204,10 +230,18 @@ class Recipe:
     __pydantic_config__: ClassVar[dict[str, Any]] = ON_CARDS
 
     def __post_init__(self) -> None:
+        _one_of("optimizer", self.optimizer, get_args(Optimizer))
+        _one_of("schedule", self.schedule, get_args(Schedule))
+        _one_of("balance", self.balance, get_args(Balance))
+        _one_of("monitor", self.monitor, get_args(Monitor))
         _within("epochs", self.epochs, 1, 100_000)
         _within("batch_size", self.batch_size, 1, 65_536)
         _within("learning_rate", self.learning_rate, 1e-9, 10.0)
         _within("weight_decay", self.weight_decay, 0.0, 10.0)
+        _within("momentum", self.momentum, 0.0, 0.9999)
+        _within("step_size", self.step_size, 1, 100_000)
+        _within("gamma", self.gamma, 1e-6, 0.9999)
+        _within("clip", self.clip, 0.0, 1e6)
         _within("patience", self.patience, 1, 100_000)
         _within("label_smoothing", self.label_smoothing, 0.0, 0.99)
         _within("mixup", self.mixup, 0.0, 10.0)

@@ -29,8 +29,8 @@ from mgr_cli.errors import TrainingError
 class Epoch:
     """Figures of one epoch; losses are natural-log cross entropies.
 
-    `train_loss` is of augmented segments; `valid_loss` and `valid_accuracy` are of whole
-    tracks, by mean probability.
+    `train_loss` is of augmented segments; what begins with `valid` is of whole tracks, by mean
+    probability, precision, recall and F1 being averages over the genres.
     """
 
     number: int
@@ -38,6 +38,9 @@ class Epoch:
     train_loss: float
     valid_loss: float
     valid_accuracy: float
+    valid_precision: float
+    valid_recall: float
+    valid_f1: float
     seconds: float
     is_best: bool
 
@@ -52,8 +55,11 @@ class Task(L.LightningModule):
         *,
         n_classes: int,
         on_epoch: Callable[[Epoch], None] | None,
+        weights: Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.weights: Tensor | None
+        self.register_buffer("weights", weights)  # of the classes, in the loss
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = (
             AveragedModel(
@@ -90,7 +96,9 @@ class Task(L.LightningModule):
         targets = F.one_hot(labels, self._n_classes).to(x.dtype)
         x = augment.mask(x, frequency=recipe.frequency_mask, time=recipe.time_mask)
         x, targets = augment.mixup(x, targets, alpha=recipe.mixup)
-        loss = F.cross_entropy(self.net(x), targets, label_smoothing=recipe.label_smoothing)
+        loss = F.cross_entropy(
+            self.net(x), targets, weight=self.weights, label_smoothing=recipe.label_smoothing
+        )
         value = float(loss.detach())
         if not np.isfinite(value):
             raise TrainingError(
@@ -128,11 +136,12 @@ class Task(L.LightningModule):
             )
         truth = labels[first]
         loss = metrics.log_loss(pooled, truth)
-        accuracy = float((pooled.argmax(axis=1) == truth).mean())
-        self.log_dict({"valid_loss": loss, "valid_accuracy": accuracy})
-        self._remember(loss, accuracy)
+        counts = metrics.confusion(truth, pooled.argmax(axis=1), n_classes=self._n_classes)
+        scores = {name: float(value) for name, value in metrics.scores(counts).items()}
+        self.log_dict({"valid_loss": loss, "valid_accuracy": scores["accuracy"]})
+        self._remember(loss, scores)
 
-    def _remember(self, loss: float, accuracy: float) -> None:
+    def _remember(self, loss: float, scores: dict[str, float]) -> None:
         def rank(loss: float, accuracy: float) -> tuple[float, float]:
             if self._recipe.monitor == "valid_accuracy":
                 return accuracy, -loss
@@ -142,6 +151,7 @@ class Task(L.LightningModule):
             (rank(epoch.valid_loss, epoch.valid_accuracy) for epoch in self.history),
             default=(-np.inf, -np.inf),
         )
+        accuracy = scores["accuracy"]
         is_best = rank(loss, accuracy) > best
         if is_best:
             self.best_weights = copy.deepcopy(self.validated.state_dict())
@@ -151,6 +161,9 @@ class Task(L.LightningModule):
             train_loss=float(np.mean(self._losses)),
             valid_loss=loss,
             valid_accuracy=accuracy,
+            valid_precision=scores["precision"],
+            valid_recall=scores["recall"],
+            valid_f1=scores["f1_macro"],
             seconds=perf_counter() - self._started,
             is_best=is_best,
         )
@@ -159,36 +172,50 @@ class Task(L.LightningModule):
             self._on_epoch(epoch)
 
     def configure_optimizers(self) -> Any:
-        """Make AdamW and its schedule; norms and biases are not decayed."""
-        recipe = self._recipe
-        weights = [p for p in self.net.parameters() if p.ndim > 1]
-        others = [p for p in self.net.parameters() if p.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": weights, "weight_decay": recipe.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=recipe.learning_rate,
-        )
-        n_steps = int(self.trainer.estimated_stepping_batches)
-        schedulers = torch.optim.lr_scheduler
-        if recipe.schedule == "constant":
-            return optimizer
-        if recipe.schedule == "plateau":
+        """Make the optimiser and its schedule; norms and biases are not decayed."""
+        optimizer = _optimizer(self.net, self._recipe)
+        schedule = _schedule(optimizer, self._recipe, int(self.trainer.estimated_stepping_batches))
+        return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [p for p in net.parameters() if p.ndim > 1],
+            "weight_decay": recipe.weight_decay,
+        },
+        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=recipe.learning_rate)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, n_steps: int
+) -> dict[str, Any] | None:
+    """Make what Lightning calls a scheduler, None for a constant rate."""
+    schedulers = torch.optim.lr_scheduler
+    match recipe.schedule:
+        case "constant":
+            return None
+        case "plateau":
             plateau = schedulers.ReduceLROnPlateau(
                 optimizer,
                 mode="max" if recipe.monitor == "valid_accuracy" else "min",
-                factor=0.5,
-                patience=max(1, recipe.patience // 3) - 1,  # torch counts what it forgives
+                factor=recipe.gamma,
+                patience=recipe.step_size - 1,  # torch counts what it forgives
             )
-            watched = {"scheduler": plateau, "monitor": recipe.monitor}
-            return {"optimizer": optimizer, "lr_scheduler": watched}
-        schedule: torch.optim.lr_scheduler.LRScheduler = (
-            schedulers.CosineAnnealingLR(optimizer, n_steps)
-            if recipe.schedule == "cosine"
-            else schedulers.OneCycleLR(optimizer, recipe.learning_rate, total_steps=n_steps)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+            return {"scheduler": plateau, "monitor": recipe.monitor}
+        case "step":
+            return {"scheduler": schedulers.StepLR(optimizer, recipe.step_size, recipe.gamma)}
+        case "cosine":
+            cosine = schedulers.CosineAnnealingLR(optimizer, n_steps)
+            return {"scheduler": cosine, "interval": "step"}
+        case "onecycle":
+            cycle = schedulers.OneCycleLR(optimizer, recipe.learning_rate, total_steps=n_steps)
+            return {"scheduler": cycle, "interval": "step"}
 
 
 class Steps(Callback):

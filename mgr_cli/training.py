@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mgr_cli.config import SEED, SEGMENTS, VOTE, Progress, Recipe, SegmentSpec, silent
+from mgr_cli.config import SEED, VOTE, Progress, Recipe, SegmentSpec, silent
 from mgr_cli.data.crops import Batch, CropDataset, RandomCrops, fixed_crops
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import TrainingError
@@ -76,7 +76,7 @@ def train(
     *,
     recipe: Recipe | None = None,
     hyperparameters: dict[str, Any] | None = None,
-    segments: SegmentSpec = SEGMENTS,
+    segments: SegmentSpec | None = None,
     seed: int = SEED,
     device: str = "auto",
     progress: Progress = silent,
@@ -94,8 +94,8 @@ def train(
         The architecture's own by default.
     hyperparameters : dict, optional
         Those of the architecture that differ from its defaults.
-    segments : SegmentSpec
-        Length of the crops, and how validation cuts.
+    segments : SegmentSpec, optional
+        Length of the crops, and how validation cuts; the architecture's own by default.
     seed : int
         Of weights, crops and augmentation; torch's global generator is left as it was.
     device : {"auto", "cpu", "cuda"}
@@ -119,7 +119,8 @@ def train(
     TrainingError
         If the loss or the net's output is not finite, or a genre has no training track.
     """
-    recipe = recipe or registry.find(architecture).recipe
+    row = registry.find(architecture)
+    recipe, segments = recipe or row.recipe, segments or row.segments
     values = registry.hyperparameters(architecture, hyperparameters or {})
     loaders = _loaders(dataset, recipe, segments, seed)
     with torch.random.fork_rng(), warnings.catch_warnings():
@@ -128,10 +129,12 @@ def train(
         net = registry.build(
             architecture,
             n_mels=dataset.spec.n_mels,
+            n_frames=segments.length(dataset.spec),
             n_classes=len(dataset.genres),
             changes=values,
         )
-        task = Task(net, recipe, n_classes=len(dataset.genres), on_epoch=on_epoch)
+        weights = torch.from_numpy(_rarity(dataset)) if recipe.balance == "weights" else None
+        task = Task(net, recipe, n_classes=len(dataset.genres), on_epoch=on_epoch, weights=weights)
         trainer = _trainer(recipe, device, progress)
         trainer.fit(task, *loaders)
     if task.best_weights is None:
@@ -254,10 +257,24 @@ def _loaders(
             crops, batch_size=recipe.batch_size, sampler=sampler, collate_fn=_as_it_is
         )
 
+    shares = None
+    if recipe.balance == "sampling":
+        rarity = _rarity(dataset)
+        shares = {number: float(rarity[labels[number]]) for number in train.tolist()}
     return (
-        loader(RandomCrops(lengths(train), length=length, seed=seed)),
+        loader(RandomCrops(lengths(train), length=length, seed=seed, shares=shares)),
         loader(fixed_crops(lengths(valid), length=length, hop=hop)),
     )
+
+
+def _rarity(dataset: PreparedDataset) -> np.ndarray:
+    """Return a weight a genre, float32, that is the greater the fewer tracks train it.
+
+    In inverse proportion, and 1 on average over the tracks.
+    """
+    counts = np.bincount(dataset.labels(dataset.numbers("train")), minlength=len(dataset.genres))
+    rarity: np.ndarray = counts.sum() / (len(counts) * counts)
+    return rarity.astype(np.float32)
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -273,6 +290,7 @@ def _trainer(recipe: Recipe, device: str, progress: Progress) -> L.Trainer:
         accelerator=chosen,
         devices=1,
         precision=fastest_precision(chosen),  # type: ignore[arg-type]
+        gradient_clip_val=recipe.clip or None,
         callbacks=[
             EarlyStopping(
                 monitor=recipe.monitor,

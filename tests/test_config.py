@@ -27,6 +27,10 @@ RECIPE_LIMITS: dict[str, tuple[Any, Any, Any, Any]] = {
     "batch_size": (1, 65_536, 0, 65_537),
     "learning_rate": (1e-9, 10.0, 0.0, 10.1),
     "weight_decay": (0.0, 10.0, -1e-9, 10.1),
+    "momentum": (0.0, 0.9999, -0.1, 1.0),
+    "step_size": (1, 100_000, 0, 100_001),
+    "gamma": (1e-6, 0.9999, 0.0, 1.0),
+    "clip": (0.0, 1e6, -0.1, 1.1e6),
     "patience": (1, 100_000, 0, 100_001),
     "label_smoothing": (0.0, 0.99, -0.01, 1.0),
     "mixup": (0.0, 10.0, -0.1, 10.1),
@@ -61,7 +65,7 @@ def test_values_from_limit_to_limit_are_taken_and_no_others(
 
 @pytest.mark.parametrize("kind", [FeatureSpec, SegmentSpec, Recipe])
 def test_every_number_of_a_spec_has_limits(kind: Any) -> None:
-    words = {"scale", "schedule", "monitor"}
+    words = {"scale", "schedule", "monitor", "optimizer", "balance"}
     covered = {name for limited, name, _ in LIMITS if limited is kind}
     assert {field.name for field in fields(kind)} - words == covered
 
@@ -115,3 +119,9 @@ def test_length_and_hop_are_not_mixed_up() -> None:
 def test_split_ratios_are_shares() -> None:
     assert sum(config.SPLIT_RATIOS) == pytest.approx(1)
     assert len(config.SPLIT_RATIOS) == len(config.SPLITS)
+
+
+@pytest.mark.parametrize("name", ["optimizer", "schedule", "balance", "monitor"])
+def test_word_that_a_recipe_does_not_know_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is 'xyzzy', expected one of"):
+        Recipe(**{name: "xyzzy"})  # type: ignore[arg-type]

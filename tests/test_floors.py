@@ -16,7 +16,7 @@ LADDER = (
     ("errors", "config", "files"),
     ("plans",),
     ("decoders", "votes", "metrics", "segments", "augment", "synthesis", "features", "models"),
-    ("audio", "demo", "styles", "engines"),
+    ("audio", "demo", "styles", "engines", "recipes"),
     ("composition",),
     ("data", "zoo"),
     ("prediction", "preparation"),

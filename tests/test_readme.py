@@ -2,13 +2,16 @@
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from mgr_cli.config import FEATURES, Recipe
 from mgr_cli.data.sources import SOURCES
 from mgr_cli.models import registry
 from mgr_cli.plans import PRESETS
+from mgr_cli.recipes import training_of
 from mgr_cli.zoo.card import Assessment, load_card
 from tests.commands.workspace import run
 
@@ -27,7 +30,8 @@ COMMANDS = [line for line in shell_lines() if line.startswith("mgr ")]
 def architecture_table() -> str:
     rows = []
     for row in registry.ARCHITECTURES.values():
-        net = registry.build(row.name, n_mels=128, n_classes=10)
+        n_frames = row.segments.length(FEATURES)
+        net = registry.build(row.name, n_mels=FEATURES.n_mels, n_frames=n_frames, n_classes=10)
         n_parameters = sum(p.numel() for p in net.parameters())
         rows.append(f"| `{row.name}` | {row.summary} ({row.source}) | {n_parameters:,} |")
     return "\n".join(rows)
@@ -97,3 +101,13 @@ def test_presets_are_those_of_the_program() -> None:
 def test_layouts_are_those_of_the_program() -> None:
     table = README.split("### What is recognised")[1].split("### ")[0]
     assert re.findall(r"^\| `([a-z]+)` \|", table, flags=re.M) == list(SOURCES)
+
+
+def test_recipe_of_the_readme_can_be_followed_and_names_every_field(tmp_path: Path) -> None:
+    shown = README.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "mine.yaml").write_text(shown)
+    plan = training_of(None, file=tmp_path / "mine.yaml", default="cnn1d-gru")
+    assert (plan.architecture, plan.recipe.optimizer) == ("cnn2d-gru", "sgd")
+    section = README.split("## Train your own")[1].split("## ")[0]
+    for field in fields(Recipe):
+        assert field.name in section

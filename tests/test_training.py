@@ -508,64 +508,6 @@ def test_masks_and_mixup_reach_the_step(monkeypatch: pytest.MonkeyPatch) -> None
     assert loss == pytest.approx((math.log1p(math.exp(-4)) + math.log1p(math.exp(4))) / 2)
 
 
-# What the learning rate does. `Epoch.learning_rate` is the one at the end of its epoch.
-
-
-def rates(dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch, recipe: Recipe) -> list[float]:
-    """Return the learning rate of each step."""
-    seen: list[float] = []
-    original = Task.training_step
-
-    def spy(self: Task, batch: Any, index: int) -> Tensor:
-        seen.append(self.trainer.optimizers[0].param_groups[0]["lr"])
-        return original(self, batch, index)
-
-    monkeypatch.setattr(Task, "training_step", spy)
-    monkeypatch.setattr(metrics, "log_loss", lambda probs, truth: 1.0)  # never better
-    train(dataset, recipe)
-    return seen
-
-
-def test_constant_stays(easy: PreparedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = replace(tiny.RECIPE, epochs=2, schedule="constant", learning_rate=0.01)
-    assert rates(easy, monkeypatch, recipe) == [0.01] * (2 * STEPS)
-
-
-def test_cosine_falls_from_the_whole_rate_towards_zero(
-    easy: PreparedDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = replace(tiny.RECIPE, epochs=4, schedule="cosine", learning_rate=0.01)
-    n = 4 * STEPS
-    expected = [0.01 * (1 + math.cos(math.pi * step / n)) / 2 for step in range(n)]
-    np.testing.assert_allclose(rates(easy, monkeypatch, recipe), expected, rtol=1e-9)
-
-
-def test_onecycle_rises_to_the_rate_and_falls_to_nothing(
-    easy: PreparedDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = replace(tiny.RECIPE, epochs=5, schedule="onecycle", learning_rate=0.01)
-    found = rates(easy, monkeypatch, recipe)
-    assert len(found) == 5 * STEPS
-    assert found[0] == pytest.approx(0.01 / 25)
-    assert found[-1] == pytest.approx(0.01 / 25 / 1e4)
-    top = int(np.argmax(found))
-    assert 0.009 < found[top] <= 0.01
-    assert 0.2 < top / len(found) < 0.35  # torch spends three tenths on the way up
-    assert (np.diff(found[: top + 1]) > 0).all()
-    assert (np.diff(found[top:]) < 0).all()
-
-
-def test_plateau_halves_after_a_third_of_the_patience(
-    easy: PreparedDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = replace(tiny.RECIPE, epochs=20, schedule="plateau", learning_rate=0.01, patience=6)
-    # The first epoch sets the mark; it is not improved in epochs 2 and 3, nor in 4 and 5,
-    # nor in 6 and 7, after which training stops.
-    of_epochs = [0.01, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025]
-    expected = [rate for rate in of_epochs for _ in range(STEPS)]
-    np.testing.assert_allclose(rates(easy, monkeypatch, recipe), expected)
-
-
 # Which numbers a device computes with.
 
 

@@ -84,7 +84,7 @@ def net(*, seed: int = 0) -> nn.Module:
     """Make an untrained net in evaluation mode, its batch norms as if it had seen something."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        made = registry.build(ARCHITECTURE, n_mels=16, n_classes=3, changes=NARROW)
+        made = registry.build(ARCHITECTURE, n_mels=16, n_frames=39, n_classes=3, changes=NARROW)
         made.train()
         for _ in range(3):
             made(torch.randn(8, SPEC.n_mels, LENGTH))

@@ -1,5 +1,6 @@
 """`mgr train`: a prepared dataset and an architecture to an entry of the zoo."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,21 +11,41 @@ from mgr_cli.models.registry import ARCHITECTURES
 
 if TYPE_CHECKING:
     from mgr_cli.task import Epoch
+    from mgr_cli.training import Trained
 
 DEFAULT_ARCHITECTURE = "short-chunk-resnet"
 
 
 def command(
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="More for --set.", show_default=False),
+    ] = None,
     arch: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--arch",
             "-a",
             autocompletion=options.complete_architecture,
             metavar="NAME",
-            help=f"One of: {', '.join(ARCHITECTURES)}.",
+            help=f"One of: {', '.join(ARCHITECTURES)} [default: {DEFAULT_ARCHITECTURE}].",
         ),
-    ] = DEFAULT_ARCHITECTURE,
+    ] = None,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Show the architectures, and train nothing.")
+    ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Hyper-parameters, as hidden_dim=256 dropout=0.3."
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe", metavar="FILE", help="YAML with any of arch, set, segments, recipe."
+        ),
+    ] = None,
     data: options.DataOption = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Of the entry [default: architecture-dataset].")
@@ -53,24 +74,25 @@ def command(
     Without options of its own the run follows the architecture's recipe. Weights are chosen
     on the validation split; the test split is not looked at.
     """
-    from dataclasses import replace
-
+    from mgr_cli import recipes
     from mgr_cli.commands.lookup import prepared_dataset
     from mgr_cli.errors import ZooError
-    from mgr_cli.models import registry
     from mgr_cli.zoo import entries
 
-    changes = {
+    if listing:
+        _list()
+        return
+    wanted = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
         "weight_decay": weight_decay, "patience": patience,
     }  # fmt: skip
-    try:
-        recipe = replace(
-            registry.find(arch).recipe,
-            **{key: value for key, value in changes.items() if value is not None},  # type: ignore[arg-type]
-        )
-    except ValueError as error:
-        console.fail(str(error))
+    plan = recipes.training_of(
+        arch,
+        file=recipe,
+        settings=[*(changes or []), *(settings or [])],
+        changes={key: value for key, value in wanted.items() if value is not None},
+        default=DEFAULT_ARCHITECTURE,
+    )
     place = entries.home(zoo)
     if name is not None and (place / name).exists():
         raise ZooError(f"{place / name} exists already; choose another --name")
@@ -81,28 +103,63 @@ def command(
 
     from mgr_cli import training  # torch and lightning: only when all else is in order
 
-    console.note(f"{arch} on {dataset.name}: {dataset.counts()}")
+    console.note(f"{plan.architecture} on {dataset.name}: {dataset.counts()}")
     console.out.print(_HEADER, style="bold")
     with console.progress("training") as progress:
         trained = training.train(
-            dataset, arch, recipe=recipe, seed=seed, device=device,
+            dataset, plan.architecture, recipe=plan.recipe, segments=plan.segments,
+            hyperparameters=plan.hyperparameters, seed=seed, device=device,
             progress=progress, on_epoch=_show,
         )  # fmt: skip
     with console.progress("validating") as progress:
         folder = training.publish(
             trained, dataset, place, name=name, licence=licence, progress=progress
         )
+    _keep_curves(trained, folder)
     console.out.print(f"epoch {trained.best.number} is kept: {folder}", markup=False)
     console.note(f"judge it with `mgr eval --model {folder.name}`")
 
 
-_HEADER = "epoch  rate     train loss  valid loss  valid accuracy  seconds"
+def _keep_curves(trained: "Trained", folder: Path) -> None:
+    """Put the run's figures into the entry, as a table and a picture."""
+    from mgr_cli.files import write_text
+    from mgr_cli.reports import confusion, curves
+
+    write_text(folder / "history.csv", curves.table(trained.history))
+    confusion.save(curves.draw(trained.history, title=folder.name), folder / "curves.png")
+
+
+def _list() -> None:
+    from rich.table import Table
+
+    from mgr_cli.models import registry
+
+    table = Table(title="architectures", title_justify="left", show_lines=False)
+    for column in ("--arch", "eats", "hears", "recipe", "--set", "what"):
+        table.add_column(column, overflow="fold")
+    for row in ARCHITECTURES.values():
+        recipe = row.recipe
+        said = (
+            f"{recipe.optimizer} {recipe.learning_rate:g}, {recipe.schedule}, "
+            f"{recipe.epochs} × {recipe.batch_size}"
+        )
+        values = registry.hyperparameters(row.name, {})
+        table.add_row(
+            row.name, row.eats, f"{row.segments.seconds:g} s", said,
+            " ".join(f"{name}={value}" for name, value in values.items()),
+            f"{row.summary} ({row.source})",
+        )  # fmt: skip
+    console.out.print(table)
+
+
+_HEADER = "epoch  rate     train loss  valid loss  valid accuracy      F1  seconds"
 
 
 def _show(epoch: "Epoch") -> None:
     console.out.print(
         f"{epoch.number:5d}  {epoch.learning_rate:.1e}  {epoch.train_loss:10.3f}  "
-        f"{epoch.valid_loss:10.3f}  {epoch.valid_accuracy:14.3f}  {epoch.seconds:7.1f}"
+        f"{epoch.valid_loss:10.3f}  {epoch.valid_accuracy:14.3f}  {epoch.valid_f1:6.3f}"
+        f"  {epoch.seconds:7.1f}"
         f"{'  *' if epoch.is_best else ''}",
         style="bold" if epoch.is_best else None,
         markup=False,

@@ -65,6 +65,8 @@ class CropDataset(Dataset[Batch]):
 class RandomCrops(Sampler[Crop]):
     """As many random crops of each track as fit into it, in random order.
 
+    With `shares` there are as many crops in all, but each is of a track drawn by its share.
+
     Parameters
     ----------
     n_frames : dict
@@ -73,12 +75,22 @@ class RandomCrops(Sampler[Crop]):
         Of a segment, in frames.
     seed : int
         With the epoch it determines the crops.
+    shares : dict, optional
+        From track number to how often it is drawn, relative to others.
     """
 
-    def __init__(self, n_frames: dict[int, int], *, length: int, seed: int) -> None:
+    def __init__(
+        self,
+        n_frames: dict[int, int],
+        *,
+        length: int,
+        seed: int,
+        shares: dict[int, float] | None = None,
+    ) -> None:
         self._n_frames = n_frames
         self._length = length
         self._seed = seed
+        self._shares = shares
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -92,12 +104,21 @@ class RandomCrops(Sampler[Crop]):
         rng = np.random.default_rng([self._seed, self._epoch])
         crops = [
             (number, int(start))
-            for number, n in self._n_frames.items()
+            for number, n_crops in self._n_crops(rng).items()
             for start in rng.integers(
-                0, max(0, n - self._length) + 1, size=max(1, n // self._length)
+                0, max(0, self._n_frames[number] - self._length) + 1, size=n_crops
             )
         ]
         return iter([crops[place] for place in rng.permutation(len(crops))])
+
+    def _n_crops(self, rng: np.random.Generator) -> dict[int, int]:
+        """Return how many crops of each track an epoch has."""
+        if self._shares is None:
+            return {number: max(1, n // self._length) for number, n in self._n_frames.items()}
+        numbers = list(self._n_frames)
+        shares = np.array([self._shares[number] for number in numbers])
+        drawn = rng.multinomial(len(self), shares / shares.sum())
+        return dict(zip(numbers, drawn.tolist(), strict=True))
 
 
 def fixed_crops(n_frames: dict[int, int], *, length: int, hop: int) -> list[Crop]:

@@ -1,10 +1,11 @@
-"""Convolution, then a recurrent layer: the four hybrids of seed 000.
+"""Convolution, then a recurrent layer or none: the four hybrids of seed 000, and its two CNNs.
 
 A convolutional encoder shortens the segment and lifts it into a sequence of feature
 vectors; a GRU or an LSTM reads the sequence, and its outputs are averaged over time. In
 the one-dimensional encoder the mel bands are channels, and kernels slide over time alone;
 in the two-dimensional one they slide over time and frequency, with max-pooling after each
-ReLU, and what is left of the frequency axis is stacked into the vectors.
+ReLU, and what is left of the frequency axis is stacked into the vectors. The plain CNNs
+average the encoder's sequence itself, and so show what the recurrent layer adds.
 
 References
 ----------
@@ -105,6 +106,32 @@ class Hybrid(Classifier):
         """Map (batch, n_mels, n_frames) to (batch, hidden_dim)."""
         outputs: Tensor = self.rnn(self.encoder(x))[0]
         return outputs.mean(dim=1)
+
+
+class Pooled(Classifier):
+    """An encoder, its sequence's mean over time, and a head."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Map (batch, n_mels, n_frames), or what else the encoder takes, to (batch, dim)."""
+        sequence: Tensor = self.encoder(x)
+        return sequence.mean(dim=1)
+
+
+def cnn1d(*, n_mels: int, n_classes: int, dropout: float = 0.3) -> Pooled:
+    """Make the 1-D encoder with global average pooling."""
+    encoder = TimeEncoder(n_mels)
+    return Pooled(encoder, head(encoder.dim, n_classes, dropout))
+
+
+def cnn2d(*, n_mels: int, n_classes: int, dropout: float = 0.3) -> Pooled:
+    """Make the 2-D encoder with global average pooling."""
+    encoder = TimeFrequencyEncoder(n_mels)
+    return Pooled(encoder, head(encoder.dim, n_classes, dropout))
 
 
 def cnn1d_gru(

@@ -11,13 +11,13 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mgr_cli.config import Recipe
+from mgr_cli.config import SEGMENTS, Recipe, SegmentSpec
 from mgr_cli.errors import ArchitectureError
 
 if TYPE_CHECKING:  # torch is heavy, and this table is read at every start of the program
     from torch import nn
 
-DIMENSIONS = ("n_mels", "n_classes")  # given by the data, never by the user
+DIMENSIONS = ("n_mels", "n_frames", "n_classes")  # given by the data, never by the user
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,15 @@ class Architecture:
     name : str
         What people type after ``--arch``.
     builder : str
-        ``module:function`` that makes the net; its keyword arguments are the
+        ``module:function`` that makes the net. Its keyword arguments are the dimensions of the
+        data (`n_frames` only where the net takes segments of one length) and the
         hyper-parameters.
     eats : str
         Kind of features.
     recipe : Recipe
         How it is trained unless told otherwise.
+    segments : SegmentSpec
+        What it hears at a time, unless told otherwise.
     summary, source : str
         One line each.
     """
@@ -45,6 +48,7 @@ class Architecture:
     recipe: Recipe
     summary: str
     source: str
+    segments: SegmentSpec = SEGMENTS
 
 
 _HYBRID = Recipe(
@@ -56,7 +60,28 @@ _RESIDUAL = Recipe(
     label_smoothing=0.1, mixup=0.4, frequency_mask=0.25, time_mask=0.25, ema=0.99,
 )  # fmt: skip
 
+# What a seed's document does not say (all but the optimiser's kind, mostly) is ours.
+_SEGMENT = Recipe(optimizer="sgd", learning_rate=1e-2, weight_decay=1e-3)
+_KOSTRZEWA = Recipe(
+    optimizer="adam", batch_size=32, weight_decay=0.0, schedule="constant", patience=10
+)
+_DEEP = Recipe(
+    optimizer="adam", batch_size=32, learning_rate=3e-4, weight_decay=0.0, schedule="plateau"
+)  # fmt: skip
+_RECURRENT = Recipe(optimizer="adam", weight_decay=1e-4)
+_TRANSFORMER = Recipe(
+    learning_rate=3e-4, weight_decay=5e-2, label_smoothing=0.1,
+    mixup=0.3, frequency_mask=0.2, time_mask=0.2,
+)  # fmt: skip
+_CROP = SegmentSpec(seconds=2**19 / 44_100, hop_seconds=2**19 / 44_100)  # 2^19 samples: 11.9 s
+_TRACK = SegmentSpec(seconds=29.72, hop_seconds=29.72)  # 1,280 frames of 512 samples at 22,050 Hz
+_CLIP = SegmentSpec(seconds=30.0, hop_seconds=30.0)  # 1,292 of them
+
 _ROWS = (
+    Architecture(
+        "cnn1d", "mgr_cli.models.hybrid:cnn1d", "log-mel", _HYBRID,
+        "convolution over time, global pooling", "seed 000, without its RNN",
+    ),
     Architecture(
         "cnn1d-gru", "mgr_cli.models.hybrid:cnn1d_gru", "log-mel", _HYBRID,
         "convolution over time, then a GRU, global pooling", "seed 000",
@@ -66,12 +91,43 @@ _ROWS = (
         "convolution over time, then an LSTM, global pooling", "seed 000",
     ),
     Architecture(
+        "cnn2d", "mgr_cli.models.hybrid:cnn2d", "log-mel", _HYBRID,
+        "convolution over time and frequency, global pooling", "seed 000, without its RNN",
+    ),
+    Architecture(
         "cnn2d-gru", "mgr_cli.models.hybrid:cnn2d_gru", "log-mel", _HYBRID,
         "convolution over time and frequency, then a GRU", "seed 000",
     ),
     Architecture(
         "cnn2d-lstm", "mgr_cli.models.hybrid:cnn2d_lstm", "log-mel", _HYBRID,
         "convolution over time and frequency, then an LSTM", "seed 000",
+    ),
+    Architecture(
+        "cnn-segment", "mgr_cli.models.plain:cnn_segment", "log-mel", _SEGMENT,
+        "four plain convolutions over short segments, global mean", "seed 001",
+    ),
+    Architecture(
+        "kostrzewa", "mgr_cli.models.plain:kostrzewa", "log-mel", _KOSTRZEWA,
+        "four 5 × 5 convolutions over a whole clip, one dense layer",
+        "seed 002, after Kostrzewa et al., ICCS 2021", _TRACK,
+    ),
+    Architecture(
+        "resnet2d", "mgr_cli.models.crnn:resnet2d", "log-mel", _RECURRENT,
+        "four residual blocks down to one band, global pooling, perceptron",
+        "seed 003, 2-D CNN", _CROP,
+    ),
+    Architecture(
+        "crnn", "mgr_cli.models.crnn:crnn", "log-mel", _RECURRENT,
+        "the same residual blocks, then an LSTM's last output", "seed 003, CRNN", _CROP,
+    ),
+    Architecture(
+        "cnn-deep", "mgr_cli.models.plain:cnn_deep", "log-mel", _DEEP,
+        "seven 3 × 3 convolutions over a whole clip, two dense layers", "seed 004", _CLIP,
+    ),
+    Architecture(
+        "vit", "mgr_cli.models.transformer:vit", "log-mel", _TRANSFORMER,
+        "transformer encoder over square patches, class token",
+        "seed 004, after Dosovitskiy et al., ICLR 2021",
     ),
     Architecture(
         "short-chunk-resnet", "mgr_cli.models.residual:short_chunk_resnet", "log-mel", _RESIDUAL,
@@ -130,8 +186,18 @@ def hyperparameters(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def takes_one_length(name: str) -> bool:
+    """Tell whether an architecture's nets take segments of the length they were made for alone."""
+    return "n_frames" in inspect.signature(_builder(name)).parameters
+
+
 def build(
-    name: str, *, n_mels: int, n_classes: int, changes: Mapping[str, Any] | None = None
+    name: str,
+    *,
+    n_mels: int,
+    n_frames: int,
+    n_classes: int,
+    changes: Mapping[str, Any] | None = None,
 ) -> "nn.Module":
     """Make a net with fresh weights from torch's current generator.
 
@@ -139,8 +205,8 @@ def build(
     ----------
     name : str
         Of the architecture.
-    n_mels, n_classes : int
-        Bands of its input, classes of its output.
+    n_mels, n_frames, n_classes : int
+        Bands and frames of a segment, classes of its output.
     changes : mapping, optional
         Hyper-parameters that differ from the defaults.
 
@@ -150,8 +216,12 @@ def build(
         If the name or a hyper-parameter is unknown, or a value is out of its range.
     """
     values = hyperparameters(name, changes or {})
+    builder = _builder(name)
+    dimensions = {"n_mels": n_mels, "n_classes": n_classes}
+    if takes_one_length(name):
+        dimensions["n_frames"] = n_frames
     try:
-        net: nn.Module = _builder(name)(n_mels=n_mels, n_classes=n_classes, **values)
+        net: nn.Module = builder(**dimensions, **values)
     except ValueError as error:
         raise ArchitectureError(f"{name}: {error}") from error
     return net

@@ -212,6 +212,7 @@ def load_net(folder: Path, card: Card) -> "nn.Module":
             net = registry.build(
                 card.architecture,
                 n_mels=card.features.n_mels,
+                n_frames=card.segments.length(card.features),
                 n_classes=len(card.classes),
                 changes=card.hyperparameters,
             )
@@ -273,7 +274,9 @@ def _sample(net: "nn.Module", x: np.ndarray) -> dict[str, np.ndarray]:
     with torch.inference_mode():
         tensor = torch.from_numpy(x)
         embed = getattr(net, "embed")  # noqa: B009 (every net of the registry has it)
-        return {"input": x, "embedding": embed(tensor).numpy(), "logits": net(tensor).numpy()}
+        # safetensors writes memory as it lies, so that a view would be scrambled.
+        embedding = np.ascontiguousarray(embed(tensor).numpy())
+        return {"input": x, "embedding": embedding, "logits": net(tensor).numpy()}
 
 
 def _checked(folder: Path, weights: WeightsFile) -> Path:

@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from mgr_cli.models.registry import ARCHITECTURES
 from tests.commands.workspace import run
 
@@ -41,3 +43,48 @@ def test_without_a_dataset_it_says_how_to_get_one(tmp_path: Path) -> None:
 def test_help_names_every_architecture() -> None:
     shown = "".join(run("train", "--help", env={"COLUMNS": "200"}).stdout.split())
     assert all(name in shown for name in ARCHITECTURES)
+
+
+def test_list_shows_every_architecture_and_trains_nothing(tmp_path: Path) -> None:
+    result = run("train", "--list", "--zoo", tmp_path / "zoo", env={"COLUMNS": "300"})
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in ARCHITECTURES)
+    assert "hidden_dim=128" in result.stdout
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_settings_and_recipe_file_reach_the_card(inside: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "arch: cnn1d-gru\nset: {hidden_dim: 32, num_layers: 2}\nsegments: {seconds: 2}\n"
+        "recipe: {optimizer: sgd, learning_rate: 1e-2, epochs: 1, batch_size: 8}\n"
+    )
+    result = run(
+        "train", "--recipe", recipe, "--set", "hidden_dim=16", "dropout=0.2", "--lr", 0.02,
+        "--name", "made", "--zoo", tmp_path / "zoo", "--device", "cpu",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    card = json.loads((tmp_path / "zoo/made/card.json").read_text())
+    assert card["architecture"] == "cnn1d-gru"
+    assert card["hyperparameters"] == {"hidden_dim": 16, "num_layers": 2, "dropout": 0.2}
+    assert (card["recipe"]["optimizer"], card["recipe"]["learning_rate"]) == ("sgd", 0.02)
+    assert card["segments"]["seconds"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--set", "colour=3"), "no hyper-parameter 'colour'; it has hidden_dim"),
+        (("--set", "hidden_dim=x"), "hidden_dim is 'x', expected int"),
+        (("--set", "hidden_dim"), "expected name=value"),
+        (("dropout=",), "expected name=value"),
+        (("--recipe", "absent.yaml"), "cannot be read"),
+    ],
+)
+def test_setting_that_does_not_fit_is_one_line(
+    inside: Path, args: tuple[str, ...], message: str
+) -> None:
+    result = run("train", "--arch", "cnn1d-gru", *args)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr

@@ -17,7 +17,7 @@ def test_every_row_resolves_to_a_builder_of_the_dimensions_and_defaults(name: st
     module, function = ARCHITECTURES[name].builder.split(":")
     builder = getattr(__import__(module, fromlist=[function]), function)
     parameters = inspect.signature(builder).parameters
-    assert set(registry.DIMENSIONS) < set(parameters)
+    assert set(registry.DIMENSIONS) - {"n_frames"} < set(parameters)
     for key, parameter in parameters.items():
         assert parameter.kind is parameter.KEYWORD_ONLY, key
         assert (parameter.default is parameter.empty) == (key in registry.DIMENSIONS), key
@@ -64,7 +64,7 @@ def test_unknown_hyperparameter_is_refused_and_the_known_are_listed(name: str) -
 def test_the_dimensions_of_the_data_are_no_hyperparameters(key: str) -> None:
     assert key not in registry.hyperparameters("cnn1d-gru", {})
     with pytest.raises(ArchitectureError, match=key):
-        registry.build("cnn1d-gru", n_mels=16, n_classes=3, changes={key: 4})
+        registry.build("cnn1d-gru", n_mels=16, n_frames=39, n_classes=3, changes={key: 4})
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,16 @@ OUT_OF_RANGE: dict[str, list[float]] = {
     "num_layers": [0, 9],
     "dropout": [-0.1, 1.0, float("nan"), float("inf")],
     "width": [0, 10**6],
+    "patch": [0, 10**6],
+    "overlap": [-1, 16],
+    "dim": [0, 10**6],
+    "depth": [0, 10**6],
+    "heads": [0, 65],
+    "kernels_1": [31, 257],
+    "kernels_2": [31, 257],
+    "kernels_3": [31, 257],
+    "kernels_4": [31, 257],
+    "kernel_size": [2, 7],
 }
 
 
@@ -100,12 +110,12 @@ def test_every_hyperparameter_has_a_range(name: str) -> None:
     for key in registry.hyperparameters(name, {}):
         for value in OUT_OF_RANGE[key]:
             with pytest.raises(ArchitectureError, match=f"{name}: {key} is {value}, outside"):
-                registry.build(name, n_mels=64, n_classes=3, changes={key: value})
+                registry.build(name, n_mels=64, n_frames=39, n_classes=3, changes={key: value})
 
 
 def test_a_net_that_cannot_take_so_few_bands_says_so() -> None:
     with pytest.raises(ArchitectureError, match="cnn2d-gru: n_mels is 63, outside 64"):
-        registry.build("cnn2d-gru", n_mels=63, n_classes=3)
+        registry.build("cnn2d-gru", n_mels=63, n_frames=39, n_classes=3)
 
 
 def test_reading_the_table_imports_neither_torch_nor_numpy() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
+from torch import Tensor, nn
 
 from mgr_cli import files
 from mgr_cli.errors import ZooError
@@ -434,3 +435,28 @@ def test_the_card_names_the_file_of_the_weights(entry: Path) -> None:
     written["weights"]["file"] = "other.safetensors"
     (entry / CARD).write_text(json.dumps(written))
     entries.verify(entry)
+
+
+class View(nn.Module):
+    """A net whose embedding is a view of something larger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+
+    def embed(self, x: Tensor) -> Tensor:
+        return torch.stack([x.mean(dim=2)[:, :4], x.amax(dim=2)[:, :4]], dim=2)[:, :, 0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.embed(x))
+        return logits
+
+
+def test_golden_embedding_that_is_a_view_is_kept_as_it_looks(tmp_path: Path) -> None:
+    net = View().eval()
+    folder = entries.save(tiny.card(), net, tmp_path, rng=np.random.default_rng(0))
+    golden = load_file(folder / "golden.safetensors")
+    with torch.inference_mode():
+        expected = net.embed(torch.from_numpy(golden["input"])).numpy()
+    assert not expected.flags.c_contiguous
+    np.testing.assert_array_equal(golden["embedding"], expected)

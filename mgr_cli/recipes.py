@@ -1,0 +1,162 @@
+"""Recipes as people write them: a YAML file, and ``name=value`` on the command line.
+
+```yaml
+arch: cnn2d-gru             # any of these may be left out
+set: {hidden_dim: 256, dropout: 0.3}
+segments: {seconds: 3, hop_seconds: 1.5}
+recipe:
+  optimizer: sgd
+  learning_rate: 1e-2
+  epochs: 40
+```
+
+What is not said is the architecture's own. A file may come from a stranger: it is read as plain
+data, and is small.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mgr_cli.config import Recipe, SegmentSpec
+from mgr_cli.errors import TrainingError
+from mgr_cli.models import registry
+
+MAX_BYTES = 2**20
+KEYS = ("arch", "set", "segments", "recipe")
+
+_Spec = TypeVar("_Spec", Recipe, SegmentSpec)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is to be trained, and how; every value is checked.
+
+    Attributes
+    ----------
+    architecture : str
+        Name of a row of the registry.
+    hyperparameters : dict
+        Those that differ from its defaults.
+    recipe : Recipe
+        How it is trained.
+    segments : SegmentSpec
+        What it hears at a time.
+    """
+
+    architecture: str
+    hyperparameters: dict[str, Any]
+    recipe: Recipe
+    segments: SegmentSpec
+
+
+def training_of(
+    architecture: str | None,
+    *,
+    file: Path | None = None,
+    settings: Iterable[str] = (),
+    changes: Mapping[str, Any] | None = None,
+    default: str,
+) -> Training:
+    """Put together what a user asks for.
+
+    Parameters
+    ----------
+    architecture : str, optional
+        As asked for; else the file's, else `default`.
+    file : Path, optional
+        A YAML file.
+    settings : iterable of str
+        Hyper-parameters as ``name=value``; they win over the file's.
+    changes : mapping, optional
+        Fields of the recipe; they win over the file's.
+    default : str
+        Architecture where nobody names one.
+
+    Raises
+    ------
+    ArchitectureError
+        If an architecture or a hyper-parameter is unknown, or of another type.
+    TrainingError
+        If the file cannot be used, or a value is out of its range.
+    """
+    said = _read(file) if file else {}
+    name = architecture or said.get("arch") or default
+    row = registry.find(str(name))
+    values = dict(said.get("set", {})) | dict(map(_setting, settings))
+    where = f"{file}: " if file else ""
+    return Training(
+        architecture=row.name,
+        hyperparameters=_typed(row.name, values),
+        recipe=_changed(row.recipe, dict(said.get("recipe", {})) | dict(changes or {}), where),
+        segments=_changed(row.segments, dict(said.get("segments", {})), where),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise TrainingError(f"{path}: more than {MAX_BYTES} bytes, expected a recipe")
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path}: cannot be read ({error}); name a YAML file") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise TrainingError(f"{path}: no YAML: {' '.join(str(error).split())}") from error
+    said = {} if said is None else said
+    if not isinstance(said, dict) or not set(said) <= set(KEYS):
+        raise TrainingError(f"{path}: expected a mapping with some of {', '.join(KEYS)}")
+    for key in KEYS[1:]:
+        if not isinstance(said.get(key, {}), dict):
+            raise TrainingError(f"{path}: {key} is {said[key]!r}, expected a mapping")
+    return said
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise TrainingError(f"{text!r}: expected name=value, as in hidden_dim=256")
+    return name, value
+
+
+def _typed(architecture: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Read texts as what the architecture's defaults are; the rest is the registry's to check."""
+    defaults = registry.hyperparameters(architecture, {})
+    typed = {
+        name: _as(type(defaults[name]), value) if name in defaults else value
+        for name, value in values.items()
+    }
+    registry.hyperparameters(architecture, typed)  # raises where one does not fit
+    return typed
+
+
+def _changed(spec: _Spec, values: Mapping[str, Any], where: str) -> _Spec:
+    """Replace fields of a recipe or a segment, whose values may be texts."""
+    known = {field.name: type(getattr(spec, field.name)) for field in fields(spec)}
+    for name in values:
+        if name not in known:
+            raise TrainingError(f"{where}no {name!r} here; expected {', '.join(known)}")
+    typed = {name: _as(known[name], value) for name, value in values.items()}
+    for name, value in typed.items():
+        if type(value) is not known[name]:
+            raise TrainingError(f"{where}{name} is {value!r}, expected {known[name].__name__}")
+    try:
+        return replace(spec, **typed)
+    except ValueError as error:
+        raise TrainingError(f"{where}{error}") from error
+
+
+def _as(kind: type, value: Any) -> Any:
+    """Read a text, as YAML 1.1 takes 1e-4 for one, as what is expected; else leave it."""
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not str or kind is str:
+        return value
+    if kind is bool:
+        return {"true": True, "false": False}.get(value.lower(), value)
+    try:
+        return kind(value)
+    except ValueError:
+        return value
