@@ -14,8 +14,10 @@ What is not said is the architecture's own. A file may come from a stranger: it 
 data, and is small.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,6 +51,12 @@ class Training:
     hyperparameters: dict[str, Any]
     recipe: Recipe
     segments: SegmentSpec
+
+    def digest(self, *others: object) -> str:
+        """Return the SHA-256 of these settings, all of them, and of others that matter."""
+        values = registry.hyperparameters(self.architecture, self.hyperparameters)
+        record = [self.architecture, values, asdict(self.recipe), asdict(self.segments), *others]
+        return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
 def training_of(

@@ -3,11 +3,15 @@
 A step masks and mixes a batch of crops and compares the net's logits with the smoothed
 targets. After an epoch every validation track is judged as a prediction would judge it, by
 the mean probability of its segments, and the weights are kept if it is the best epoch yet.
+
+A run can be saved between two epochs (`Checkpoints`) and taken up there: weights, optimiser,
+schedule, random numbers, history. It then ends as if nothing had happened.
 """
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -23,6 +27,7 @@ from mgr_cli import augment, metrics
 from mgr_cli.config import Progress, Recipe
 from mgr_cli.data.crops import Batch
 from mgr_cli.errors import TrainingError
+from mgr_cli.files import replacing
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,12 @@ class Task(L.LightningModule):
         self._losses: list[float] = []
         self._judged: list[tuple[Tensor, Tensor, Tensor]] = []
         self._started = perf_counter()
+        self._rng: dict[str, Any] | None = None
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the run was taken up, and its first epoch has not begun."""
+        return self._rng is not None
 
     @property
     def validated(self) -> nn.Module:
@@ -85,7 +96,12 @@ class Task(L.LightningModule):
         return self.net if self.average is None else self.average.module
 
     def on_train_epoch_start(self) -> None:
-        """Start the clock."""
+        """Start the clock; where a run was taken up, draw on as it would have."""
+        if self._rng is not None:
+            torch.set_rng_state(self._rng["cpu"])
+            if self._rng["cuda"]:
+                torch.cuda.set_rng_state_all(self._rng["cuda"])
+            self._rng = None
         self._started = perf_counter()
         self._losses = []
 
@@ -171,6 +187,25 @@ class Task(L.LightningModule):
         if self._on_epoch is not None:
             self._on_epoch(epoch)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know of; no more than tensors and plain values."""
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        checkpoint["mgr"] = {
+            "rng": {"cpu": torch.get_rng_state(), "cuda": cuda},
+            "history": [asdict(epoch) for epoch in self.history],
+            "best_weights": self.best_weights,
+        }
+        # Lightning counts an epoch that has begun as one to be skipped when it takes up.
+        begun = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
+        begun.update(dict.fromkeys(begun, self.current_epoch))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up where the run was saved."""
+        kept = checkpoint["mgr"]
+        self.history = [Epoch(**epoch) for epoch in kept["history"]]
+        self.best_weights = kept["best_weights"]
+        self._rng = kept["rng"]
+
     def configure_optimizers(self) -> Any:
         """Make the optimiser and its schedule; norms and biases are not decayed."""
         optimizer = _optimizer(self.net, self._recipe)
@@ -216,6 +251,19 @@ def _schedule(
         case "onecycle":
             cycle = schedulers.OneCycleLR(optimizer, recipe.learning_rate, total_steps=n_steps)
             return {"scheduler": cycle, "interval": "step"}
+
+
+class Checkpoints(Callback):
+    """Saves the run between any two epochs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Save what the epochs before this one have brought."""
+        if trainer.current_epoch and not getattr(module, "is_resumed"):  # noqa: B009
+            with replacing(self._path) as part:
+                trainer.save_checkpoint(part)
 
 
 class Steps(Callback):

@@ -5,6 +5,7 @@ weights are kept and when to stop. The test split is never read.
 """
 
 import logging
+import pickle
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,16 +19,15 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
-from torch.utils.data import DataLoader
 
+from mgr_cli import batches
 from mgr_cli.config import SEED, VOTE, Progress, Recipe, SegmentSpec, silent
-from mgr_cli.data.crops import Batch, CropDataset, RandomCrops, fixed_crops
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import TrainingError
 from mgr_cli.evaluation import evaluate
 from mgr_cli.models import registry
 from mgr_cli.prediction import Predictor, chosen_device, score_with
-from mgr_cli.task import Epoch, Steps, Task
+from mgr_cli.task import Checkpoints, Epoch, Steps, Task
 from mgr_cli.zoo import entries
 from mgr_cli.zoo.card import Card, TrainedOn, WeightsFile
 
@@ -79,6 +79,8 @@ def train(
     segments: SegmentSpec | None = None,
     seed: int = SEED,
     device: str = "auto",
+    checkpoint: Path | None = None,
+    resume: bool = False,
     progress: Progress = silent,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Trained:
@@ -100,6 +102,12 @@ def train(
         Of weights, crops and augmentation; torch's global generator is left as it was.
     device : {"auto", "cpu", "cuda"}
         Where to train; auto takes a GPU if there is one.
+    checkpoint : Path, optional
+        Where the run is saved after each epoch; deleted when it is done. Of the caller's own
+        making, it is not to be taken from a stranger.
+    resume : bool
+        Whether a run that is saved there, with the same settings, is taken up. It ends with the
+        weights and the history of a run that was never stopped.
     progress : callable
         Called after each step.
     on_epoch : callable, optional
@@ -122,7 +130,7 @@ def train(
     row = registry.find(architecture)
     recipe, segments = recipe or row.recipe, segments or row.segments
     values = registry.hyperparameters(architecture, hyperparameters or {})
-    loaders = _loaders(dataset, recipe, segments, seed)
+    loaders = batches.loaders(dataset, recipe, segments, seed)
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         torch.manual_seed(seed)
@@ -133,13 +141,16 @@ def train(
             n_classes=len(dataset.genres),
             changes=values,
         )
-        weights = torch.from_numpy(_rarity(dataset)) if recipe.balance == "weights" else None
+        weights = torch.from_numpy(batches.rarity(dataset)) if recipe.balance == "weights" else None
         task = Task(net, recipe, n_classes=len(dataset.genres), on_epoch=on_epoch, weights=weights)
-        trainer = _trainer(recipe, device, progress)
-        trainer.fit(task, *loaders)
+        trainer = _trainer(recipe, device, progress, checkpoint)
+        saved = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
+        _fit(trainer, task, loaders, saved)
     if task.best_weights is None:
         raise TrainingError("training was stopped before its first epoch ended")
     net.load_state_dict(task.best_weights)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     return Trained(
         net.cpu().eval(), architecture, values, recipe, segments, seed, tuple(task.history)
     )
@@ -236,52 +247,32 @@ def fastest_precision(device: str) -> str:
     return "bf16-mixed" if any(capable.get(name) for name in NATIVE_BFLOAT16) else "32"
 
 
-def _loaders(
-    dataset: PreparedDataset, recipe: Recipe, segments: SegmentSpec, seed: int
-) -> tuple[DataLoader[Batch], DataLoader[Batch]]:
-    length, hop = segments.length(dataset.spec), segments.hop(dataset.spec)
-    reader = dataset.reader()
-    train, valid = dataset.numbers("train"), dataset.numbers("valid")
-    labels = dict(zip(train.tolist(), dataset.labels(train).tolist(), strict=True))
-    for label, genre in enumerate(dataset.genres):
-        if label not in labels.values():
-            raise TrainingError(f"{dataset.root}: no track of {genre!r} in the train split")
-    labels |= dict(zip(valid.tolist(), dataset.labels(valid).tolist(), strict=True))
-    crops = CropDataset(reader, dataset.normalisation, labels, length=length)
-
-    def lengths(numbers: np.ndarray) -> dict[int, int]:
-        return {number: reader.n_rows(number) for number in numbers.tolist()}
-
-    def loader(sampler: Any) -> DataLoader[Batch]:
-        return DataLoader(
-            crops, batch_size=recipe.batch_size, sampler=sampler, collate_fn=_as_it_is
+def _fit(trainer: L.Trainer, task: Task, loaders: Any, saved: Path | None) -> None:
+    """Train, from where a run was saved if it was."""
+    training, validation = loaders
+    if saved is not None:
+        _check_saved(saved)
+    try:
+        trainer.fit(
+            task, training, validation, ckpt_path=saved, weights_only=True if saved else None
         )
-
-    shares = None
-    if recipe.balance == "sampling":
-        rarity = _rarity(dataset)
-        shares = {number: float(rarity[labels[number]]) for number in train.tolist()}
-    return (
-        loader(RandomCrops(lengths(train), length=length, seed=seed, shares=shares)),
-        loader(fixed_crops(lengths(valid), length=length, hop=hop)),
-    )
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
 
 
-def _rarity(dataset: PreparedDataset) -> np.ndarray:
-    """Return a weight a genre, float32, that is the greater the fewer tracks train it.
-
-    In inverse proportion, and 1 on average over the tracks.
-    """
-    counts = np.bincount(dataset.labels(dataset.numbers("train")), minlength=len(dataset.genres))
-    rarity: np.ndarray = counts.sum() / (len(counts) * counts)
-    return rarity.astype(np.float32)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+def _check_saved(path: Path) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise TrainingError(
+            f"{path}: cannot be taken up ({said}); leave --resume out to begin anew"
+        ) from error
 
 
-def _trainer(recipe: Recipe, device: str, progress: Progress) -> L.Trainer:
+def _trainer(recipe: Recipe, device: str, progress: Progress, checkpoint: Path | None) -> L.Trainer:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     chosen = chosen_device(device)
@@ -298,6 +289,7 @@ def _trainer(recipe: Recipe, device: str, progress: Progress) -> L.Trainer:
                 patience=recipe.patience,
             ),
             Steps(progress),
+            *([Checkpoints(checkpoint)] if checkpoint else []),
         ],
         default_root_dir=Path.cwd(),
         num_sanity_val_steps=0,

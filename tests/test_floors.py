@@ -20,7 +20,7 @@ LADDER = (
     ("composition",),
     ("data", "zoo"),
     ("prediction", "preparation"),
-    ("evaluation", "task"),
+    ("evaluation", "task", "batches"),
     ("training",),
     ("reports",),
     ("commands",),

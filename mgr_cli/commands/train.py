@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mgr_cli.task import Epoch
     from mgr_cli.training import Trained
 
+SAVED = ".training"  # folder in the zoo of runs that are not done
 DEFAULT_ARCHITECTURE = "short-chunk-resnet"
 
 
@@ -61,6 +62,10 @@ def command(
         int | None,
         typer.Option("--fold", min=0, help="Of a dataset with folds, the one to test on."),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a run of these settings that was stopped."),
+    ] = False,
     licence: Annotated[
         str, typer.Option("--licence", help="Of the weights, for the card.")
     ] = "not stated",
@@ -105,10 +110,16 @@ def command(
 
     console.note(f"{plan.architecture} on {dataset.name}: {dataset.counts()}")
     console.out.print(_HEADER, style="bold")
+    saved = place / SAVED / f"{plan.digest(seed, dataset.name, dataset.split_digest)}.ckpt"
+    if saved.exists() and not resume:
+        console.note("a run of these settings was stopped before; --resume would go on with it")
+    if resume and not saved.exists():
+        console.note("no run of these settings was stopped; this one begins anew")
     with console.progress("training") as progress:
         trained = training.train(
             dataset, plan.architecture, recipe=plan.recipe, segments=plan.segments,
             hyperparameters=plan.hyperparameters, seed=seed, device=device,
+            checkpoint=saved, resume=resume,
             progress=progress, on_epoch=_show,
         )  # fmt: skip
     with console.progress("validating") as progress:

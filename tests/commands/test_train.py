@@ -1,9 +1,12 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mgr_cli.commands import train as train_command
 from mgr_cli.models.registry import ARCHITECTURES
+from mgr_cli.task import Epoch
 from tests.commands.workspace import run
 
 
@@ -88,3 +91,47 @@ def test_setting_that_does_not_fit_is_one_line(
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
     assert message in result.stderr
+
+
+def test_stopped_run_is_resumed_by_the_same_command(inside: Path, tmp_path: Path) -> None:
+    args = (
+        "train", "--arch", "cnn1d-gru", "--epochs", 3, "--batch-size", 8,
+        "--zoo", tmp_path / "zoo", "--device", "cpu",
+    )  # fmt: skip
+    whole = run(*args, "--name", "whole")
+    assert whole.exit_code == 0, whole.stderr
+    assert list((tmp_path / "zoo/.training").iterdir()) == []
+    original = summary_of_epochs(whole.stdout)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_command, "_show", stop_after(2))
+        assert run(*args, "--name", "stopped").exit_code == 130
+    assert len(list((tmp_path / "zoo/.training").iterdir())) == 1
+    assert not (tmp_path / "zoo/stopped").exists()
+    assert "--resume would go on with it" in run(*args, "--epochs", 3, "--name", "anew").stderr
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_command, "_show", stop_after(2))
+        run(*args)
+    again = run(*args, "--resume", "--name", "resumed")
+    assert again.exit_code == 0, again.stderr
+    assert summary_of_epochs(again.stdout) == original[1:]
+    weights = [
+        (tmp_path / "zoo" / n / "model.safetensors").read_bytes() for n in ("whole", "resumed")
+    ]
+    assert weights[0] == weights[1]
+    assert "begins anew" in run(*args, "--resume", "--lr", 0.5).stderr
+
+
+def summary_of_epochs(shown: str) -> list[list[str]]:
+    """Return the columns of each epoch but the seconds."""
+    rows = [line.split() for line in shown.splitlines() if line[:5].strip().isdigit()]
+    return [[word for word in row if word != "*"][:-1] for row in rows]
+
+
+def stop_after(number: int) -> Callable[[Epoch], None]:
+    def show(epoch: Epoch) -> None:
+        if epoch.number == number:
+            raise KeyboardInterrupt
+
+    return show
