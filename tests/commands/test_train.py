@@ -1,10 +1,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mgr_cli import training
 from mgr_cli.commands import train as train_command
+from mgr_cli.errors import TrainingError
 from mgr_cli.models.registry import ARCHITECTURES
 from mgr_cli.task import Epoch
 from tests.commands.workspace import run
@@ -135,3 +138,48 @@ def stop_after(number: int) -> Callable[[Epoch], None]:
             raise KeyboardInterrupt
 
     return show
+
+
+def test_all_are_compared_and_those_that_are_done_not_trained_again(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: ARCHITECTURES[name] for name in ("cnn1d", "cnn1d-gru")}
+    monkeypatch.setattr(train_command, "ARCHITECTURES", few)
+    args = (
+        "train", "--arch", "all", "--epochs", 1, "--batch-size", 8,
+        "--zoo", tmp_path / "zoo", "--device", "cpu",
+    )  # fmt: skip
+    first = run(*args)
+    assert first.exit_code == 0, first.stderr
+    entries = sorted(path.name for path in (tmp_path / "zoo").glob("[!.]*"))
+    assert entries == ["cnn1d-gru-songs", "cnn1d-songs"]
+    board = first.stdout.split("validation split")[1]
+    assert all(entry in board for entry in entries)
+    again = run(*args, "--resume")
+    assert again.stdout.split("validation split")[1] == board
+    assert "is kept" not in again.stdout
+    assert sorted(path.name for path in (tmp_path / "zoo").glob("[!.]*")) == entries
+
+
+def test_net_that_fails_does_not_end_the_comparison(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: ARCHITECTURES[name] for name in ("cnn1d", "cnn1d-gru")}
+    monkeypatch.setattr(train_command, "ARCHITECTURES", few)
+    original = training.train
+
+    def fail(dataset: Any, architecture: str, **options: Any) -> training.Trained:
+        if architecture == "cnn1d":
+            raise TrainingError("the loss is nan at step 3 of epoch 1")
+        return original(dataset, architecture, **options)
+
+    monkeypatch.setattr(training, "train", fail)
+    args = ("--epochs", 1, "--batch-size", 8, "--zoo", tmp_path / "zoo", "--device", "cpu")
+    result = run("train", "--arch", "all", *args)
+    assert result.exit_code == 1
+    assert "cnn1d: the loss is nan" in result.stderr
+    assert "cnn1d-gru-songs" in result.stdout.split("validation split")[1]
+
+
+def test_all_with_settings_of_one_is_refused(inside: Path) -> None:
+    assert run("train", "--arch", "all", "--set", "dropout=0.1").exit_code == 2

@@ -1,0 +1,113 @@
+"""Training steps a second, beside a plain loop, and how long a step waits for its batch.
+
+    python -m tests.benchmarks.train PREPARED [--arch NAME] [--steps N]
+
+Both train the same net on batches of the same size from the same dataset, in turns, in one run.
+The rival is what one writes first: crops are read from a list of arrays, float32, memory as it
+lies, AdamW, no augmentation. Ours is the whole of `training.train`'s step: Lightning, masks,
+mixup, running average, as the recipe has it.
+"""
+
+import argparse
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from mgr_cli import batches, training
+from mgr_cli.config import SEED
+from mgr_cli.data import prepared
+from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.models import registry
+
+ROUNDS = 3
+
+
+def plain(dataset: PreparedDataset, name: str, n_steps: int) -> float:
+    """Return steps a second of the loop that one writes first."""
+    row = registry.find(name)
+    length = row.segments.length(dataset.spec)
+    reader, numbers = dataset.reader(), dataset.numbers("train")
+    tracks = [dataset.normalisation.apply(reader.frames(int(number))) for number in numbers]
+    labels = dataset.labels(numbers)
+    net = registry.build(
+        name, n_mels=dataset.spec.n_mels, n_frames=length, n_classes=len(dataset.genres)
+    )
+    optimizer = torch.optim.AdamW(net.parameters(), lr=row.recipe.learning_rate)
+    rng = np.random.default_rng(0)
+    start = 0.0
+    for step in range(n_steps + 1):  # the first one warms up
+        if step == 1:
+            start = time.perf_counter()
+        chosen = rng.integers(len(tracks), size=row.recipe.batch_size)
+        firsts = [rng.integers(tracks[k].shape[1] - length + 1) for k in chosen]
+        x = np.stack(
+            [tracks[k][:, first : first + length] for k, first in zip(chosen, firsts, strict=True)]
+        )
+        loss = nn.functional.cross_entropy(
+            net(torch.from_numpy(x)), torch.from_numpy(labels[chosen])
+        )
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return n_steps / (time.perf_counter() - start)
+
+
+class Enough(Exception):
+    """Enough steps were timed."""
+
+
+def ours(dataset: PreparedDataset, name: str, n_steps: int) -> float:
+    """Return steps a second of `training.train`, validation aside."""
+    times: list[float] = []
+
+    def count(done: int, total: int, what: str) -> None:
+        times.append(time.perf_counter())
+        if len(times) > n_steps:
+            raise Enough
+
+    recipe = replace(registry.find(name).recipe, epochs=100)
+    try:
+        training.train(dataset, name, recipe=recipe, device="cpu", progress=count)
+    except Enough:
+        pass
+    return n_steps / (times[-1] - times[0])
+
+
+def share_of_loader(dataset: PreparedDataset, name: str, n_steps: int, rate: float) -> float:
+    """Return which share of a step's time it takes to make its batch."""
+    row = registry.find(name)
+    loader, _ = batches.loaders(dataset, row.recipe, row.segments, SEED)
+    given = iter(loader)
+    next(given)
+    start = time.perf_counter()
+    for _ in range(n_steps):
+        next(given)
+    return (time.perf_counter() - start) / n_steps * rate
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("--arch", default="short-chunk-resnet")
+    parser.add_argument("--steps", type=int, default=20)
+    chosen = parser.parse_args()
+    dataset = prepared.load(chosen.prepared)
+    found = [
+        (plain(dataset, chosen.arch, chosen.steps), ours(dataset, chosen.arch, chosen.steps))
+        for _ in range(ROUNDS)
+    ]
+    ratios = [one / other for other, one in found]
+    rate = statistics.median(one for _, one in found)
+    print(
+        f"{chosen.arch}, {torch.get_num_threads()} threads, precision "
+        f"{training.fastest_precision('cpu')}: {rate:.2f} steps a second, plain loop "
+        f"{statistics.median(other for other, _ in found):.2f}, ratio "
+        f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+    )
+    share = share_of_loader(dataset, chosen.arch, chosen.steps, rate)
+    print(f"the loader takes {share:.1%} of a step")
