@@ -80,12 +80,13 @@ def command(
         _print_table(f"{card.name} on {dataset.name}, {split}", done)
     if confusion or png:
         from mgr_cli.reports import confusion as picture
+        from mgr_cli.reports import figures
 
         if not json:
             _print_confusion(done.track_counts, done.genres)
         target = png or Path(f"{card.name}-{split}-confusion.png")
         title = f"{card.name} on {dataset.name}, {split}"
-        picture.save(picture.draw(done.track_counts, done.genres, title=title), target)
+        figures.save(picture.draw(done.track_counts, done.genres, title=title), target)
         console.note(f"confusion matrix of tracks: {target}")
 
 

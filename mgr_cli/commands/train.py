@@ -232,10 +232,10 @@ def _show_leaderboard(folders: list[Path], title: str) -> None:
 def _keep_curves(trained: "Trained", folder: Path) -> None:
     """Put the run's figures into the entry, as a table and a picture."""
     from mgr_cli.files import write_text
-    from mgr_cli.reports import confusion, curves
+    from mgr_cli.reports import curves, figures
 
     write_text(folder / "history.csv", curves.table(trained.history))
-    confusion.save(curves.draw(trained.history, title=folder.name), folder / "curves.png")
+    figures.save(curves.draw(trained.history, title=folder.name), folder / "curves.png")
 
 
 def _list() -> None:

@@ -10,14 +10,13 @@ figure, nothing to close.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mgr_cli import files, metrics
+from mgr_cli import metrics
 
 _CELL = 0.5  # inches, where the limits below leave a choice
 _SIDES = (3.5, 20.0)  # inches, smallest and largest matrix
@@ -68,21 +67,6 @@ def draw(counts: np.ndarray, genres: Sequence[str], *, title: str) -> Figure:
     _label(axes, names, counts.sum(axis=1), points)
     _write(axes, counts, shares, points)
     return figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all; the same figure gives the same bytes.
-
-    Parameters
-    ----------
-    figure : Figure
-        From `draw`.
-    path : Path
-        Where it shall stand; missing parent folders are made.
-    """
-    with files.replacing(path) as part:
-        # Without matplotlib's version, which it would write into the file.
-        figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
 
 
 def _label(axes: Axes, names: list[str], totals: np.ndarray, points: float) -> None:

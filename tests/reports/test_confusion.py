@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from mgr_cli.reports import confusion
+from mgr_cli.reports import confusion, figures
 
 SIXTEEN = (
     "Blues", "Classical", "Country", "Easy Listening", "Electronic", "Experimental", "Folk",
@@ -143,7 +143,7 @@ def test_what_does_not_fit_the_genres_is_refused(counts: np.ndarray, found: str)
 def test_same_counts_give_the_same_bytes_without_a_version(tmp_path: Path) -> None:
     paths = [tmp_path / "new" / "a.png", tmp_path / "b.png"]
     for path in paths:
-        confusion.save(confusion.draw(SMALL, SMALL_GENRES, title="x"), path)
+        figures.save(confusion.draw(SMALL, SMALL_GENRES, title="x"), path)
     first, second = (path.read_bytes() for path in paths)
     assert first == second
     with Image.open(paths[0]) as image:
@@ -151,7 +151,7 @@ def test_same_counts_give_the_same_bytes_without_a_version(tmp_path: Path) -> No
 
 
 def test_written_picture_shows_the_matrix(tmp_path: Path) -> None:
-    confusion.save(confusion.draw(np.eye(2), ("a", "b"), title=""), tmp_path / "a.png")
+    figures.save(confusion.draw(np.eye(2), ("a", "b"), title=""), tmp_path / "a.png")
     pixels = mpl.image.imread(tmp_path / "a.png")[..., :3]
     darkest, lightest = (np.array(mpl.colormaps["Blues"](end)[:3]) for end in (1.0, 0.0))
     dark = np.argwhere(np.abs(pixels - darkest).max(axis=-1) < 0.005)
@@ -173,6 +173,6 @@ def test_failed_write_leaves_the_old_picture(
     path.write_bytes(b"old")
     monkeypatch.setattr(Figure, "savefig", fail)
     with pytest.raises(OSError, match="disk full"):
-        confusion.save(confusion.draw(SMALL, SMALL_GENRES, title=""), path)
+        figures.save(confusion.draw(SMALL, SMALL_GENRES, title=""), path)
     assert [each.name for each in tmp_path.iterdir()] == ["a.png"]
     assert path.read_bytes() == b"old"
