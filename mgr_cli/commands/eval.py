@@ -28,14 +28,14 @@ def command(
     data: options.DataOption = None,
     split: Annotated[Split, typer.Option("--split", help="Which tracks.")] = "test",
     vote: Annotated[
-        VoteRule | None, typer.Option("--vote", help="How segments vote [default: the card's].")
+        VoteRule | None, typer.Option("--vote", help="How segments vote (default: the card's).")
     ] = None,
     confusion: Annotated[
         bool, typer.Option("--confusion", help="Draw the confusion matrix, here and as a PNG.")
     ] = False,
     png: Annotated[
         Path | None,
-        typer.Option("--png", help="Where the PNG goes [default: ENTRY-SPLIT-confusion.png]."),
+        typer.Option("--png", help="Where the PNG goes (default: ENTRY-SPLIT-confusion.png)."),
     ] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures to the entry's card.")

@@ -39,7 +39,7 @@ ZooOption = Annotated[
     Path | None,
     typer.Option(
         "--zoo", envvar="MGR_ZOO", metavar="FOLDER",
-        help="Folder of your entries [default: ./zoo if it exists, else your data folder].",
+        help="Folder of your entries (default: ./zoo if it exists, else your data folder).",
     ),
 ]  # fmt: skip
 PreparedOption = Annotated[
@@ -53,7 +53,7 @@ DataOption = Annotated[
     str | None,
     typer.Option(
         "--data", "-d", metavar="DATASET",
-        help="Prepared dataset, by name or folder [default: the newest].",
+        help="Prepared dataset, by name or folder (default: the newest).",
     ),
 ]  # fmt: skip
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]

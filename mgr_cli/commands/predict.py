@@ -22,7 +22,7 @@ def command(
     ],
     model: options.ModelOption = None,
     vote: Annotated[
-        VoteRule | None, typer.Option("--vote", help="How segments vote [default: the card's].")
+        VoteRule | None, typer.Option("--vote", help="How segments vote (default: the card's).")
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Genres that are shown.")] = 5,
     json: Annotated[

@@ -30,13 +30,13 @@ def command(
     ],
     layout: Annotated[
         str | None,
-        typer.Option("--layout", help=f"{', '.join(SOURCES)} [default: what it looks like]."),
+        typer.Option("--layout", help=f"{', '.join(SOURCES)} (default: what it looks like)."),
     ] = None,
     features: Annotated[
         str | None,
         typer.Option(
             "--features", metavar="KINDS",
-            help=f"Any of {','.join(AUDIO_KINDS)} [default: the first that the dataset has].",
+            help=f"Any of {','.join(AUDIO_KINDS)} (default: the first that the dataset has).",
         ),
     ] = None,
     form: Annotated[
@@ -46,18 +46,18 @@ def command(
         Path | None,
         typer.Option(
             "--metadata", metavar="FOLDER",
-            help="FMA's tables [default: fma_metadata in or beside the dataset].",
+            help="FMA's tables (default: fma_metadata in or beside the dataset).",
         ),
     ] = None,
     subset: Annotated[
         Subset | None,
-        typer.Option("--subset", help="Of FMA [default: what the folder's name says]."),
+        typer.Option("--subset", help="Of FMA (default: what the folder's name says)."),
     ] = None,
     level: Annotated[
         Level, typer.Option("--level", help="FMA's genres: at the top of its tree, or below.")
     ] = "top",
     name: Annotated[
-        str | None, typer.Option("--name", help="Of the dataset [default: the folder's].")
+        str | None, typer.Option("--name", help="Of the dataset (default: the folder's).")
     ] = None,
     prepared: options.PreparedOption = options.PREPARED,
     audit: Annotated[
@@ -65,7 +65,7 @@ def command(
         typer.Option(
             "--audit/--no-audit",
             help="Name what the set holds twice, by listening "
-            f"[default: count it, after reading up to {LISTENED:,} tracks].",
+            f"(default: count it, after reading up to {LISTENED:,} tracks).",
         ),
     ] = None,
     report: Annotated[
@@ -86,7 +86,7 @@ def command(
         str | None,
         typer.Option(
             "--ratios", metavar="A:B:C", rich_help_panel=SPLITS,
-            help="Train, valid and test of a random split, as 7:2:1 [default: 80:10:10].",
+            help="Train, valid and test of a random split, as 7:2:1 (default: 80:10:10).",
         ),
     ] = None,
     folds: Annotated[

@@ -33,7 +33,7 @@ def command(
             "-a",
             autocompletion=options.complete_architecture,
             metavar="NAME",
-            help=f"One of: {', '.join(ARCHITECTURES)} [default: {DEFAULT_ARCHITECTURE}]; "
+            help=f"One of: {', '.join(ARCHITECTURES)} (default: {DEFAULT_ARCHITECTURE}); "
             f"or {ALL}, to compare them.",
         ),
     ] = None,
@@ -54,7 +54,7 @@ def command(
     ] = None,
     data: options.DataOption = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Of the entry [default: architecture-dataset].")
+        str | None, typer.Option("--name", help="Of the entry (default: architecture-dataset).")
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="At the most.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Segments a step.")] = None,
