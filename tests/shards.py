@@ -20,15 +20,10 @@ def write(
 ) -> Path:
     """Write a shard of some tracks' rows (time first), None where a track is bad."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pieces = [
-        None if track is None else store.write_piece(path.parent, kind, [track]) for track in rows
-    ]
+    pieces = [None if track is None else store.take_piece(kind, track) for track in rows]
     if outcomes is None:
         outcomes = [Outcome("bad") if track is None else Outcome(OK) for track in rows]
     store.write_shard(path, kind=kind, inputs=inputs, outcomes=outcomes, pieces=pieces)
-    for piece in pieces:
-        if piece is not None and isinstance(piece.values, Path):
-            piece.values.unlink()
     return path
 
 

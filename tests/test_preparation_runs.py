@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mgr_cli.data import prepared, store
-from mgr_cli.data.sources import Wishes
-from mgr_cli.data.store import Piece
+from mgr_cli.data import extraction, images, prepared, store
+from mgr_cli.data import folder as folder_source
+from mgr_cli.data.sources import ReadTrack, Wishes
 from mgr_cli.errors import DatasetError
 from mgr_cli.features import handcrafted
-from mgr_cli.plans import AUDIO_KINDS, Kind
+from mgr_cli.plans import AUDIO_KINDS, Kind, Plan
 from mgr_cli.preparation import Dealing, Preparation, prepare
 from tests.audio_files import tones, write
 from tests.data.pictures import write_set
@@ -144,12 +144,12 @@ def test_full_disk_loses_nothing(
     write_piece = store.write_piece
     room = 9
 
-    def full(folder: Path, kind: Kind, blocks: Any) -> Piece:
+    def full(folder: Path, *args: Any) -> store.Made:
         nonlocal room
         room -= 1
         if room < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-        return write_piece(folder, kind, blocks)
+        return write_piece(folder, *args)
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "write_piece", full)
@@ -157,8 +157,19 @@ def test_full_disk_loses_nothing(
             make(songs, tmp_path / "full", "log-mel", "waveform")
     left = sorted(contents(tmp_path / "full"))
     assert "set/log-mel/shard-00000.safetensors" in left
-    assert not any(name.endswith((".part", ".json")) for name in left)
+    assert not any(name.endswith(".json") for name in left)
+    decoded = []
+    read = extraction.read
+
+    def counted(path: Path, plan: Plan) -> ReadTrack:
+        decoded.append((path.name, plan.kinds))
+        return read(path, plan)
+
+    monkeypatch.setattr(folder_source, "read", counted)
     assert make(songs, tmp_path / "full", "log-mel", "waveform").n_reused == 4
+    # Of the fifth track, blues/8.wav, the log-mel was there already.
+    assert [kinds for name, kinds in decoded if name == "8.wav"] == [("waveform",)]
+    assert len(decoded) == 6
     assert contents(tmp_path / "full") == contents(tmp_path / "whole")
 
 
@@ -175,7 +186,7 @@ def test_file_that_may_grow_no_further_is_one_line(songs: Path, tmp_path: Path) 
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "File too large" in done.stderr
-    assert not list((tmp_path / "out").rglob("*.part"))
+    assert not list((tmp_path / "out").rglob("*.safetensors"))
 
 
 def test_table_of_features_is_prepared_as_it_stands(tmp_path: Path) -> None:
@@ -234,3 +245,50 @@ def test_another_dataset_is_not_put_in_the_place_of_one(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"was prepared from .*one, not from .*other; choose"):
         make(other, tmp_path)
     assert contents(tmp_path / "set") == before
+
+
+@pytest.mark.parametrize("n_done", [1, 3, 6, 11])
+def test_finished_tracks_of_an_unfinished_shard_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_done: int
+) -> None:
+    root = write_set(tmp_path / "raw")
+    (root / "rock" / "01.png").write_bytes(b"bad")  # told once, and not tried again
+    make(root, tmp_path / "whole")
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done == n_done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(root, tmp_path / "stopped", progress=stop)
+    again: list[str] = []
+    read = images.read
+
+    def counted(path: Path, plan: Plan) -> ReadTrack:
+        again.append(path.name)
+        return read(path, plan)
+
+    monkeypatch.setattr(images, "read", counted)
+    assert make(root, tmp_path / "stopped").n_reused == n_done
+    assert again == [f"{number:02d}.png" for number in range(n_done, 12)]
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+
+
+def test_half_a_piece_and_one_of_another_file_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_set(tmp_path / "raw")
+    make(root, tmp_path / "whole")
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(root, tmp_path / "stopped", progress=stop)
+    pieces = sorted((tmp_path / "stopped/set/log-mel").glob(".piece.*.part"))
+    assert len(pieces) == 3
+    pieces[0].write_bytes(pieces[0].read_bytes()[100:])
+    pieces[1].write_bytes(b"")
+    assert make(root, tmp_path / "stopped").n_reused == 1
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")

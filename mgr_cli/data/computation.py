@@ -1,8 +1,9 @@
 """From the tracks of a source to shards of features.
 
 Tracks are worked through in shards of fixed membership. What is there already, under the digest
-of what would go into it, is not computed again; what is missing of a shard is computed in one
-pass over its files.
+of what would go into it, is not computed again: whole shards, and, of a shard at which a run was
+killed, the tracks that were finished. What is missing of a track is computed in one pass over
+its file.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from mgr_cli.config import Progress
 from mgr_cli.data import store
 from mgr_cli.data.prepared import DESCRIPTION
 from mgr_cli.data.sources import RawTrack, ReadTrack, Scan, Source
-from mgr_cli.data.store import OK, Outcome, Piece
+from mgr_cli.data.store import OK, Outcome
 from mgr_cli.errors import DatasetError, MgrError
 from mgr_cli.files import sha256
 from mgr_cli.plans import Kind, Plan
@@ -27,7 +28,7 @@ from mgr_cli.plans import Kind, Plan
 REVISION = 1
 """Of what is computed. Another one makes everything anew: raise it when numbers change."""
 
-Made = dict[Kind, tuple[Outcome, Piece | None]]
+Made = dict[Kind, store.Made]
 """What became of one track."""
 
 
@@ -101,7 +102,9 @@ def compute(work: Work, pool: Parallel, progress: Progress) -> Computed:
             # What stands there describes features that are about to be replaced.
             (work.folder / DESCRIPTION).unlink(missing_ok=True)
             n_renewed += len(numbers) * any(shard.path(kind).exists() for kind in missing)
-            found |= shard.make(missing, pool, progress)
+            made, n_known = shard.make(missing, pool, progress)
+            found |= made
+            n_reused += n_known
         else:
             n_reused += len(numbers)
         outcomes += [_worst(each) for each in zip(*filter(None, found.values()), strict=True)]
@@ -146,28 +149,43 @@ class _Shard:
 
     def make(
         self, kinds: tuple[Kind, ...], pool: Parallel, progress: Progress
-    ) -> dict[Kind, list[Outcome]]:
-        """Compute some kinds of features and write their shards."""
+    ) -> tuple[dict[Kind, list[Outcome]], int]:
+        """Compute some kinds of features and write their shards; count what was known already."""
         inputs = {kind: self._inputs(kind) for kind in kinds}  # as it is before it is read
         made: list[Made] = []
-        try:
-            for track in self._made(kinds, pool):
-                made.append(track)
-                progress(self.numbers.start + len(made), len(self.work.scan.tracks), "tracks")
-            for kind in kinds:
-                store.write_shard(
-                    self.path(kind),
-                    kind=kind,
-                    inputs=inputs[kind],
-                    outcomes=[track[kind][0] for track in made],
-                    pieces=[track[kind][1] for track in made],
-                )
-        finally:
-            for kind in kinds:  # those of workers that were lost, or stopped by an error, too
-                store.remove_pieces(self.work.folder / kind)
-        return {kind: [track[kind][0] for track in made] for kind in kinds}
+        known = self._known(kinds)
+        for track in self._made(kinds, known, pool):
+            made.append(track)
+            progress(self.numbers.start + len(made), len(self.work.scan.tracks), "tracks")
+        for kind in kinds:
+            store.write_shard(
+                self.path(kind),
+                kind=kind,
+                inputs=inputs[kind],
+                outcomes=[track[kind][0] for track in made],
+                pieces=[track[kind][1] for track in made],
+            )
+        for kind in kinds:  # those of workers that were lost too
+            store.remove_pieces(self.work.folder / kind)
+        outcomes = {kind: [track[kind][0] for track in made] for kind in kinds}
+        return outcomes, sum(len(track) == len(kinds) for track in known)
 
-    def _made(self, kinds: tuple[Kind, ...], pool: Parallel) -> Iterator[Made]:
+    def _known(self, kinds: tuple[Kind, ...]) -> list[Made]:
+        """Return what a run that was killed has left of each track."""
+        work = self.work
+        if work.scan.vectors is not None:
+            return []
+        tracks = [work.scan.tracks[number] for number in self.numbers]
+        found = [
+            {
+                kind: store.read_piece(work.folder / kind, kind, _name(work, kind, track))
+                for kind in kinds
+            }
+            for track in tracks
+        ]
+        return [{kind: made for kind, made in track.items() if made is not None} for track in found]
+
+    def _made(self, kinds: tuple[Kind, ...], known: list[Made], pool: Parallel) -> Iterator[Made]:
         work = self.work
         for kind in kinds:
             (work.folder / kind).mkdir(parents=True, exist_ok=True)
@@ -177,10 +195,27 @@ class _Shard:
             for number, track in zip(self.numbers, tracks, strict=True):
                 yield _take(vectors.values[number], vectors.kind, track)
             return
-        plan = replace(work.scan.plan, kinds=kinds)
         # Absolute, because a worker may have been started elsewhere.
         root, folder = work.root.absolute(), work.folder.absolute()
-        yield from pool(delayed(_read)(work.source, root, track, plan, folder) for track in tracks)
+        names = [{kind: _name(work, kind, track) for kind in kinds} for track in tracks]
+        read = iter(
+            pool(
+                delayed(_read)(
+                    work.source, root, track, replace(work.scan.plan, kinds=missing), folder, name
+                )
+                for track, name, found in zip(tracks, names, known, strict=True)
+                if (missing := tuple(kind for kind in kinds if kind not in found))
+            )
+        )
+        for found in known:
+            yield found if len(found) == len(kinds) else found | next(read)
+
+
+def _name(work: Work, kind: Kind, track: RawTrack) -> str:
+    """Return the digest of all that determines one kind of features of a track."""
+    looks = (*_look(work.root, track), track.problem)
+    record = [REVISION, work.source.name, kind, work.scan.plan.of(kind), looks]
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:32]
 
 
 def _look(root: Path, track: RawTrack) -> tuple[str, int, int]:
@@ -202,7 +237,9 @@ def _take(row: np.ndarray, kind: Kind, track: RawTrack) -> Made:
     return {kind: (Outcome(OK), store.take_piece(kind, row[None]))}
 
 
-def _read(source: Source, root: Path, track: RawTrack, plan: Plan, folder: Path) -> Made:
+def _read(
+    source: Source, root: Path, track: RawTrack, plan: Plan, folder: Path, names: dict[Kind, str]
+) -> Made:
     """Read one track's file and write what a plan asks for; runs in a worker."""
     path = root / track.path
     try:
@@ -215,27 +252,28 @@ def _read(source: Source, root: Path, track: RawTrack, plan: Plan, folder: Path)
     except MgrError as error:
         # The table has the path in a column of its own.
         reason = str(error).removeprefix(f"{shown(path)}: ").removeprefix(f"{path.name}: ")
-        return _bad(plan, reason)
+        return _bad(plan, reason, folder, names)
     except OSError as error:
-        return _bad(plan, f"cannot be read: {error.strerror}")
-    return _write(read, digest, plan, folder)
+        return _bad(plan, f"cannot be read: {error.strerror}", folder, names)
+    return _write(read, digest, plan, folder, names)
 
 
-def _bad(plan: Plan, reason: str) -> Made:
-    return dict.fromkeys(plan.kinds, (Outcome(status=reason), None))
+def _bad(plan: Plan, reason: str, folder: Path, names: dict[Kind, str]) -> Made:
+    bad = Outcome(status=reason)
+    return {
+        kind: store.write_piece(folder / kind, kind, names[kind], bad, []) for kind in plan.kinds
+    }
 
 
-def _write(read: ReadTrack, digest: str, plan: Plan, folder: Path) -> Made:
+def _write(read: ReadTrack, digest: str, plan: Plan, folder: Path, names: dict[Kind, str]) -> Made:
     good = Outcome(OK, round(read.seconds, 3), read.sample_rate, read.codec, read.decoder, digest)
     made: Made = {}
     for kind in plan.kinds:
+        outcome = good
         if kind in read.problems:
-            made[kind] = replace(good, status=read.problems[kind]), None
-            continue
-        piece = store.write_piece(folder / kind, kind, read.features[kind])
-        made[kind] = good, piece
-        if not piece.shape[0]:
-            made[kind] = replace(good, status="too short for one frame"), None
+            outcome = replace(good, status=read.problems[kind])
+        rows = read.features.get(kind, ())
+        made[kind] = store.write_piece(folder / kind, kind, names[kind], outcome, rows)
     return made
 
 

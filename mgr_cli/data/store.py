@@ -20,10 +20,9 @@ track is no file's worth and stays in memory.
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +66,22 @@ class Piece:
     shape: tuple[int, ...]
 
 
+Made = tuple[Outcome, Piece | None]
+"""What came of one kind of features of a track; None where there are none."""
+
+
 def take_piece(kind: Kind, rows: np.ndarray) -> Piece:
     """Keep a track's few features in memory, np.ndarray [shape=(n_rows, ...)]."""
     return Piece(np.ascontiguousarray(rows, DTYPES[kind]).tobytes(), rows.shape)
 
 
-def write_piece(folder: Path, kind: Kind, blocks: Iterable[np.ndarray]) -> Piece:
-    """Write a track's features to a new file.
+def write_piece(
+    folder: Path, kind: Kind, name: str, outcome: Outcome, blocks: Iterable[np.ndarray]
+) -> Made:
+    """Write a track's features to a file of their own, whole or not at all.
+
+    Behind the values stands what came of the track, so that a run that takes up after this one
+    was killed need not read the track again.
 
     Parameters
     ----------
@@ -81,10 +89,14 @@ def write_piece(folder: Path, kind: Kind, blocks: Iterable[np.ndarray]) -> Piece
         Where to; it exists.
     kind : str
         Says in which type values are written.
+    name : str
+        Digest of all that went into it.
+    outcome : Outcome
+        What came of the track.
     blocks : iterable of np.ndarray [shape=(n_rows, ...)]
-        One after the other.
+        One after the other; none where the track is bad.
     """
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".piece.", suffix=".part")
+    handle, half = tempfile.mkstemp(dir=folder, prefix=".piece.", suffix=".part")
     n_rows, shape = 0, (0,)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -92,10 +104,38 @@ def write_piece(folder: Path, kind: Kind, blocks: Iterable[np.ndarray]) -> Piece
                 file.write(np.ascontiguousarray(block, DTYPES[kind]).tobytes())
                 n_rows += len(block)
                 shape = block.shape
+            shape = (n_rows, *shape[1:])
+            if outcome.status == OK and not n_rows:
+                outcome = replace(outcome, status="too short for one frame")
+            text = json.dumps({"outcome": asdict(outcome), "shape": shape}).encode()
+            file.write(text + len(text).to_bytes(8, "little"))
+        path = _piece_path(folder, name)
+        Path(half).replace(path)
     except BaseException:
-        Path(name).unlink()
+        Path(half).unlink(missing_ok=True)
         raise
-    return Piece(Path(name), (n_rows, *shape[1:]))
+    return outcome, Piece(path, shape) if n_rows else None
+
+
+def read_piece(folder: Path, kind: Kind, name: str) -> Made | None:
+    """Return what an earlier run has made of a track, None if there is nothing whole."""
+    path = _piece_path(folder, name)
+    try:
+        with path.open("rb") as file:
+            end = file.seek(-8, os.SEEK_END)
+            length = int.from_bytes(file.read(8), "little")
+            start = file.seek(end - length)
+            record = json.loads(file.read(length))
+        outcome, shape = Outcome(**record["outcome"]), tuple(record["shape"])
+        if start != int(np.prod(shape)) * DTYPES[kind].itemsize:
+            return None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return outcome, Piece(path, shape) if start else None
+
+
+def _piece_path(folder: Path, name: str) -> Path:
+    return folder / f".piece.{name}.part"
 
 
 def remove_pieces(folder: Path) -> None:
@@ -146,8 +186,14 @@ def write_shard(
             if isinstance(piece.values, bytes):
                 file.write(piece.values)
                 continue
+            left = int(np.prod(piece.shape)) * DTYPES[kind].itemsize
             with piece.values.open("rb") as values:
-                shutil.copyfileobj(values, file, 2**20)
+                while left:
+                    data = values.read(min(left, 2**20))
+                    if not data:
+                        raise DatasetError(f"{piece.values}: changed while it was used")
+                    file.write(data)
+                    left -= len(data)
 
 
 def read_outcomes(path: Path, *, inputs: str) -> list[Outcome] | None:
