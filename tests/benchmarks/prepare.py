@@ -3,6 +3,7 @@
     python -m tests.benchmarks.prepare speed AUDIO...        ratios of several runs, side by side
     python -m tests.benchmarks.prepare handcrafted AUDIO...  the same for the 518 features
     python -m tests.benchmarks.prepare tracks 100000         bookkeeping for so many tracks
+    python -m tests.benchmarks.prepare files 100000          so many short files
     python -m tests.benchmarks.prepare long 3                one file of so many hours
 
 `speed` compares three ways to get through the same files with as many processes: the bound,
@@ -141,6 +142,17 @@ def tracks(n_tracks: int) -> None:
     print(f"peak: {before:.0f} MiB at the start, {after:.0f} prepared, {peak():.0f} audited")
 
 
+def short(n_tracks: int) -> None:
+    """Prepare so many files of a third of a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "short.wav"
+        soundfile.write(file, 0.1 * np.random.default_rng(0).standard_normal(8_000), RATE)
+        laid_out(Path(folder) / "set", [file], n_tracks)
+        start = time.perf_counter()
+        run(Path(folder) / "set", ("log-mel",), os.cpu_count() or 1)
+        print(f"{n_tracks} files: {time.perf_counter() - start:.0f} s, peak {peak():.0f} MiB")
+
+
 def long(hours: float) -> None:
     """Prepare one long track, all kinds of features, in this process."""
     with tempfile.TemporaryDirectory() as folder:
@@ -169,10 +181,13 @@ if __name__ == "__main__":
         timed.add_argument("--tracks", type=int, default=n_default)
         timed.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     commands.add_parser("tracks").add_argument("n", type=int, nargs="?", default=100_000)
+    commands.add_parser("files").add_argument("n", type=int, nargs="?", default=100_000)
     commands.add_parser("long").add_argument("hours", type=float, nargs="?", default=3.0)
     chosen = parser.parse_args()
     if chosen.what == "tracks":
         tracks(chosen.n)
+    elif chosen.what == "files":
+        short(chosen.n)
     elif chosen.what == "long":
         long(chosen.hours)
     else:
