@@ -15,13 +15,16 @@ import numpy as np
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path that takes the target's place when the block ends well.
 
     Parameters
     ----------
     target : Path
         Where the file shall stand; missing parent folders are made.
+    durable : bool
+        Whether it shall outlive a loss of power. What can be made again, and by the thousand,
+        need not wait for the disk.
 
     Yields
     ------
@@ -35,8 +38,9 @@ def replacing(target: Path) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        with part.open("rb+") as written:
-            os.fsync(written.fileno())
+        if durable:
+            with part.open("rb+") as written:
+                os.fsync(written.fileno())
         # mkstemp makes private files; what we publish follows the user's umask.
         umask = os.umask(0)
         os.umask(umask)

@@ -261,6 +261,10 @@ def _fit(trainer: L.Trainer, task: Task, loaders: Any, saved: Path | None) -> No
 
 
 def _check_saved(path: Path) -> None:
+    """Refuse what is no checkpoint, or holds more than tensors and plain values.
+
+    The file is our own, from the user's zoo; should it not be, nothing in it is run.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,6 +1,6 @@
 """`mgr train`: a prepared dataset and an architecture to an entry of the zoo."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,8 +137,6 @@ class _Order:
 
 def _train(plan: "Training", order: _Order, *, name: str | None = None) -> Path:
     """Train one net and put it into the zoo."""
-    from dataclasses import asdict
-
     from mgr_cli import training  # torch and lightning: only when all else is in order
 
     dataset, place = order.dataset, order.place

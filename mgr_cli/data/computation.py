@@ -10,7 +10,9 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -126,24 +128,47 @@ class _Shard:
         """Return where one kind of its features stands."""
         return store.shard_path(self.work.folder / kind, self.place)
 
-    def _inputs(self, kind: Kind) -> str:
-        """Return the digest of all that determines the shard."""
-        scan, root = self.work.scan, self.work.root
-        tracks = [scan.tracks[number] for number in self.numbers]
+    @property
+    def _tracks(self) -> tuple[RawTrack, ...]:
+        return self.work.scan.tracks[self.numbers.start : self.numbers.stop]
+
+    @cached_property
+    def _looks(self) -> list[tuple[object, ...]]:
+        """What tells a track from another or a changed one, as it is before anything is read."""
         # A problem is known before reading: it goes in, so that a mended table is read again.
-        record: list[object] = [REVISION, self.work.source.name, kind, scan.plan.of(kind)]
-        if scan.vectors is not None:
-            rows = np.ascontiguousarray(scan.vectors.values[self.numbers.start : self.numbers.stop])
-            record += [scan.vectors.columns, hashlib.sha256(rows.tobytes()).hexdigest()]
-            record.append([track.problem for track in tracks])
-        else:
-            record.append([(*_look(root, track), track.problem) for track in tracks])
+        if self.work.scan.vectors is not None:
+            return [(track.problem,) for track in self._tracks]
+        return [(*_look(self.work.root, track), track.problem) for track in self._tracks]
+
+    @cached_property
+    def _inputs(self) -> dict[Kind, str]:
+        """The digest of all that determines each kind's shard."""
+        vectors = self.work.scan.vectors
+        values: list[object] = [self._looks]
+        if vectors is not None:
+            rows = np.ascontiguousarray(vectors.values[self.numbers.start : self.numbers.stop])
+            values += [vectors.columns, hashlib.sha256(rows.tobytes()).hexdigest()]
+        return {kind: self._digest(kind, values) for kind in self.work.scan.plan.kinds}
+
+    @cached_property
+    def _names(self) -> list[dict[Kind, str]]:
+        """The digest of all that determines each kind of features, track by track."""
+        kinds = self.work.scan.plan.kinds
+        return [{kind: self._digest(kind, look)[:32] for kind in kinds} for look in self._looks]
+
+    def _digest(self, kind: Kind, *values: object) -> str:
+        record = [REVISION, self.work.source.name, kind, self._plans[kind], values]
         return hashlib.sha256(json.dumps(record).encode()).hexdigest()
+
+    @cached_property
+    def _plans(self) -> dict[Kind, dict[str, Any]]:
+        plan = self.work.scan.plan
+        return {kind: plan.of(kind) for kind in plan.kinds}
 
     def found(self) -> dict[Kind, list[Outcome] | None]:
         """Return what stands on disk, for each kind of features; None where it is not valid."""
         return {
-            kind: store.read_outcomes(self.path(kind), inputs=self._inputs(kind))
+            kind: store.read_outcomes(self.path(kind), inputs=self._inputs[kind])
             for kind in self.work.scan.plan.kinds
         }
 
@@ -151,7 +176,6 @@ class _Shard:
         self, kinds: tuple[Kind, ...], pool: Parallel, progress: Progress
     ) -> tuple[dict[Kind, list[Outcome]], int]:
         """Compute some kinds of features and write their shards; count what was known already."""
-        inputs = {kind: self._inputs(kind) for kind in kinds}  # as it is before it is read
         made: list[Made] = []
         known = self._known(kinds)
         for track in self._made(kinds, known, pool):
@@ -161,7 +185,7 @@ class _Shard:
             store.write_shard(
                 self.path(kind),
                 kind=kind,
-                inputs=inputs[kind],
+                inputs=self._inputs[kind],
                 outcomes=[track[kind][0] for track in made],
                 pieces=[track[kind][1] for track in made],
             )
@@ -175,13 +199,9 @@ class _Shard:
         work = self.work
         if work.scan.vectors is not None:
             return []
-        tracks = [work.scan.tracks[number] for number in self.numbers]
         found = [
-            {
-                kind: store.read_piece(work.folder / kind, kind, _name(work, kind, track))
-                for kind in kinds
-            }
-            for track in tracks
+            {kind: store.read_piece(work.folder / kind, kind, names[kind]) for kind in kinds}
+            for names in self._names
         ]
         return [{kind: made for kind, made in track.items() if made is not None} for track in found]
 
@@ -189,33 +209,24 @@ class _Shard:
         work = self.work
         for kind in kinds:
             (work.folder / kind).mkdir(parents=True, exist_ok=True)
-        tracks = [work.scan.tracks[number] for number in self.numbers]
         vectors = work.scan.vectors
         if vectors is not None:
-            for number, track in zip(self.numbers, tracks, strict=True):
+            for number, track in zip(self.numbers, self._tracks, strict=True):
                 yield _take(vectors.values[number], vectors.kind, track)
             return
         # Absolute, because a worker may have been started elsewhere.
         root, folder = work.root.absolute(), work.folder.absolute()
-        names = [{kind: _name(work, kind, track) for kind in kinds} for track in tracks]
         read = iter(
             pool(
                 delayed(_read)(
                     work.source, root, track, replace(work.scan.plan, kinds=missing), folder, name
                 )
-                for track, name, found in zip(tracks, names, known, strict=True)
+                for track, name, found in zip(self._tracks, self._names, known, strict=True)
                 if (missing := tuple(kind for kind in kinds if kind not in found))
             )
         )
         for found in known:
             yield found if len(found) == len(kinds) else found | next(read)
-
-
-def _name(work: Work, kind: Kind, track: RawTrack) -> str:
-    """Return the digest of all that determines one kind of features of a track."""
-    looks = (*_look(work.root, track), track.problem)
-    record = [REVISION, work.source.name, kind, work.scan.plan.of(kind), looks]
-    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:32]
 
 
 def _look(root: Path, track: RawTrack) -> tuple[str, int, int]:

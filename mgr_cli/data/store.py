@@ -20,7 +20,6 @@ track is no file's worth and stays in memory.
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -96,24 +95,18 @@ def write_piece(
     blocks : iterable of np.ndarray [shape=(n_rows, ...)]
         One after the other; none where the track is bad.
     """
-    handle, half = tempfile.mkstemp(dir=folder, prefix=".piece.", suffix=".part")
+    path = _piece_path(folder, name)
     n_rows, shape = 0, (0,)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for block in blocks:
-                file.write(np.ascontiguousarray(block, DTYPES[kind]).tobytes())
-                n_rows += len(block)
-                shape = block.shape
-            shape = (n_rows, *shape[1:])
-            if outcome.status == OK and not n_rows:
-                outcome = replace(outcome, status="too short for one frame")
-            text = json.dumps({"outcome": asdict(outcome), "shape": shape}).encode()
-            file.write(text + len(text).to_bytes(8, "little"))
-        path = _piece_path(folder, name)
-        Path(half).replace(path)
-    except BaseException:
-        Path(half).unlink(missing_ok=True)
-        raise
+    with replacing(path, durable=False) as part, part.open("wb") as file:
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, DTYPES[kind]).tobytes())
+            n_rows += len(block)
+            shape = block.shape
+        shape = (n_rows, *shape[1:])
+        if outcome.status == OK and not n_rows:
+            outcome = replace(outcome, status="too short for one frame")
+        text = json.dumps({"outcome": asdict(outcome), "shape": shape}).encode()
+        file.write(text + len(text).to_bytes(8, "little"))
     return outcome, Piece(path, shape) if n_rows else None
 
 
@@ -140,7 +133,7 @@ def _piece_path(folder: Path, name: str) -> Path:
 
 def remove_pieces(folder: Path) -> None:
     """Delete all pieces of a folder, and halves of pieces."""
-    for piece in folder.glob(".piece.*.part"):
+    for piece in folder.glob(".*piece.*.part"):
         piece.unlink(missing_ok=True)
 
 
