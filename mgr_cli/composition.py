@@ -10,22 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from mgr_cli.instruments import SAMPLE_RATE, Instrument, brass, keys, organ, overdriven, sampled
 from mgr_cli.styles import MODES, STEPS, Part, Style
-from mgr_cli.synthesis import (
-    SAMPLE_RATE,
-    VELOCITIES,
-    Instrument,
-    Note,
-    brass,
-    keys,
-    master,
-    organ,
-    overdriven,
-    play,
-    reverberate,
-    sampled,
-    tilt,
-)
+from mgr_cli.synthesis import VELOCITIES, Note, master, play, reverberate, tilt
 
 DIGIT_VELOCITY = 0.8
 MIN_SECONDS = 1.0

@@ -13,23 +13,19 @@ import soundfile
 
 from mgr_cli.config import SEED
 from mgr_cli.files import replacing
-from mgr_cli.synthesis import (
+from mgr_cli.instruments import (
     SAMPLE_RATE,
-    VELOCITIES,
     Instrument,
-    Note,
     bass,
     brass,
     guitar,
     hihat,
     keys,
     kick,
-    master,
-    play,
-    reverberate,
     snare,
     strings,
 )
+from mgr_cli.synthesis import VELOCITIES, Note, master, play, reverberate
 
 DEMO = Path(__file__).parent / "assets" / "demo.mp3"
 DEMO_BPM = 118.0

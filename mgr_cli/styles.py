@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from mgr_cli.synthesis import (
+from mgr_cli.instruments import (
     Instrument,
     bass,
     brass,

@@ -9,7 +9,8 @@ import soundfile
 from mgr_cli import demo as demo_module
 from mgr_cli.config import SEED
 from mgr_cli.demo import DEMO, DEMO_BPM, render_demo, write_demo
-from mgr_cli.synthesis import PEAK, SAMPLE_RATE
+from mgr_cli.instruments import SAMPLE_RATE
+from mgr_cli.synthesis import PEAK
 
 
 @pytest.fixture(scope="module")

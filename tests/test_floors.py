@@ -14,7 +14,7 @@ import mgr_cli
 # each other without circles. A new module has its place here, or a test fails.
 LADDER = (
     ("errors", "config", "files"),
-    ("plans",),
+    ("plans", "instruments"),
     ("decoders", "votes", "metrics", "segments", "augment", "synthesis", "features", "models"),
     ("audio", "demo", "styles", "engines", "recipes"),
     ("composition",),

@@ -11,8 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from mgr_cli.composition import MIN_SECONDS, Piece, compose, render, write
 from mgr_cli.config import FeatureSpec
 from mgr_cli.features.mel import log_mel
+from mgr_cli.instruments import SAMPLE_RATE, bass, kick
 from mgr_cli.styles import MODES, STEPS, STYLES, Part, Style
-from mgr_cli.synthesis import PEAK, SAMPLE_RATE, VELOCITIES, Note, bass, kick
+from mgr_cli.synthesis import PEAK, VELOCITIES, Note
 
 SPEC = FeatureSpec(sample_rate=SAMPLE_RATE, n_fft=4_096, hop_length=1_024)
 N_PIECES = 40

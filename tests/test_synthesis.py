@@ -2,29 +2,23 @@ import librosa
 import numpy as np
 import pytest
 
-from mgr_cli import synthesis
-from mgr_cli.synthesis import (
-    PEAK,
+from mgr_cli.instruments import (
     SAMPLE_RATE,
-    Note,
+    Instrument,
     bass,
     brass,
-    frequency_of,
     guitar,
     hihat,
     keys,
     kick,
-    master,
     organ,
     overdriven,
-    play,
-    reverberate,
     sampled,
     sawtooth,
     snare,
     strings,
-    tilt,
 )
+from mgr_cli.synthesis import PEAK, Note, frequency_of, master, play, reverberate, tilt
 
 TONAL = [bass, guitar, overdriven, keys, organ, strings, brass]
 EVERYONE = [*TONAL, kick, snare, hihat]
@@ -55,7 +49,7 @@ def test_pitch_numbers_are_midi() -> None:
 
 @pytest.mark.parametrize("pitch", [33, 45, 64, 76])
 @pytest.mark.parametrize("instrument", TONAL)
-def test_tone_has_its_pitch(instrument: synthesis.Instrument, pitch: int) -> None:
+def test_tone_has_its_pitch(instrument: Instrument, pitch: int) -> None:
     wave = instrument(frequency_of(pitch), 1.0, np.random.default_rng(1)).astype(np.float32)
     heard = librosa.yin(wave, fmin=40, fmax=2_000, sr=SAMPLE_RATE, frame_length=8_192)
     # 5 cents are what an ear just notices; without its allpass the guitar is 9 off at E4.
@@ -81,7 +75,7 @@ def test_hihat_lies_above_its_frequency() -> None:
 
 @pytest.mark.parametrize("instrument", EVERYONE)
 def test_instrument_is_finite_near_full_scale_and_ends_in_silence(
-    instrument: synthesis.Instrument,
+    instrument: Instrument,
 ) -> None:
     wave = instrument(110.0 if instrument is not hihat else 7_000.0, 0.5, np.random.default_rng(1))
     assert np.isfinite(wave).all()
@@ -112,7 +106,7 @@ def test_sawtooth_aliases_far_less_than_a_naive_one() -> None:
 
 
 def test_overdriven_string_is_compressed() -> None:
-    def fall(instrument: synthesis.Instrument) -> float:
+    def fall(instrument: Instrument) -> float:
         wave = instrument(110.0, 1.0, np.random.default_rng(1))
         early, late = (wave[k : k + 4_410].std() for k in (0, 35_280))
         return float(20 * np.log10(early / late))

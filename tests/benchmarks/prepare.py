@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.prepare speed AUDIO...        ratios of several runs, side by side
     python -m tests.benchmarks.prepare handcrafted AUDIO...  the same for the 518 features
+    python -m tests.benchmarks.prepare where AUDIO...        where a track's time goes, one process
     python -m tests.benchmarks.prepare tracks 100000         bookkeeping for so many tracks
     python -m tests.benchmarks.prepare files 100000          so many short files
     python -m tests.benchmarks.prepare long 3                one file of so many hours
@@ -13,7 +14,9 @@ takes the digest of each file and writes its shards. All processes are warm.
 """
 
 import argparse
+import cProfile
 import os
+import pstats
 import resource
 import statistics
 import tempfile
@@ -26,8 +29,9 @@ import soundfile
 import soxr
 from joblib import Parallel, delayed
 
+from mgr_cli.data import extraction
 from mgr_cli.data.sources import Wishes
-from mgr_cli.plans import Kind
+from mgr_cli.plans import Kind, Plan
 from mgr_cli.preparation import Preparation, prepare
 
 ROUNDS = 3
@@ -115,6 +119,50 @@ def speed(
         )
 
 
+PARTS: dict[Kind, dict[str, tuple[str, ...]]] = {
+    "log-mel": {
+        "decoding": ("_cdata_io",),
+        "resampling": ("resample_chunk",),
+        "Fourier transform": ("_raw_fft",),
+        "the rest of the log-mel": ("_transform",),
+    },
+    "handcrafted": {
+        "decoding": ("_cdata_io",),
+        "constant-Q and what follows": ("_tonal",),
+        "STFT of the other families": ("magnitudes",),
+        "MFCC": ("_mfcc",),
+        "contrast": ("contrast",),
+        "roll-off": ("rolloff",),
+    },
+}
+"""Functions whose time, with all that they call, is shown; a part is less what stands above it."""
+
+
+def where(files: Sequence[Path]) -> None:
+    """Print the milliseconds a track of the main parts, by the profiler."""
+    for kind, parts in PARTS.items():
+        plan = Plan((kind,))
+
+        def go(plan: Plan = plan) -> None:
+            for path in files:
+                for rows in extraction.read(path, plan).features.values():
+                    for _ in rows:
+                        pass
+
+        go()  # imports
+        profile = cProfile.Profile()
+        profile.runcall(go)
+        spent: dict[str, float] = {}
+        for (_, _, function), row in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+            spent[function] = spent.get(function, 0.0) + row[3]
+        print(f"{kind}: {1e3 * spent['go'] / len(files):.1f} ms a track")
+        for part, functions in parts.items():
+            seconds = sum(spent.get(function, 0.0) for function in functions)
+            if functions == ("_transform",):
+                seconds -= spent["_raw_fft"]
+            print(f"    {part:30} {1e3 * seconds / len(files):6.1f} ms")
+
+
 def peak() -> float:
     """Return the largest resident memory so far, of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -180,6 +228,9 @@ if __name__ == "__main__":
         timed.add_argument("audio", type=Path, nargs="+", help="files or folders")
         timed.add_argument("--tracks", type=int, default=n_default)
         timed.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    commands.add_parser("where").add_argument(
+        "audio", type=Path, nargs="+", help="files or folders"
+    )
     commands.add_parser("tracks").add_argument("n", type=int, nargs="?", default=100_000)
     commands.add_parser("files").add_argument("n", type=int, nargs="?", default=100_000)
     commands.add_parser("long").add_argument("hours", type=float, nargs="?", default=3.0)
@@ -196,6 +247,9 @@ if __name__ == "__main__":
             for path in chosen.audio
             for file in (sorted(path.rglob("*.mp3")) if path.is_dir() else [path])
         ]
+        if chosen.what == "where":
+            where(files)
+            raise SystemExit
         mels = chosen.what == "speed"
         speed(
             files,
