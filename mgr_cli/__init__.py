@@ -23,18 +23,21 @@ if TYPE_CHECKING:
     from mgr_cli.features.mel import log_mel
     from mgr_cli.prediction import Prediction, Predictor
     from mgr_cli.preparation import Dealing, prepare
-    from mgr_cli.training import publish, train
+    from mgr_cli.publication import publish
+    from mgr_cli.trainer import Machine
+    from mgr_cli.training import train
     from mgr_cli.zoo.entries import default_entry
 
 __all__ = [
-    "Dealing", "FeatureSpec", "MgrError", "Prediction", "Predictor", "Recipe", "SegmentSpec",
-    "Wishes", "default_entry", "evaluate", "handcrafted_features", "load_audio", "load_dataset",
-    "log_mel", "prepare", "publish", "train",
+    "Dealing", "FeatureSpec", "Machine", "MgrError", "Prediction", "Predictor", "Recipe",
+    "SegmentSpec", "Wishes", "default_entry", "evaluate", "handcrafted_features", "load_audio",
+    "load_dataset", "log_mel", "prepare", "publish", "train",
 ]  # fmt: skip
 
 _HOMES = {
     "Dealing": "mgr_cli.preparation:Dealing",
     "FeatureSpec": "mgr_cli.config:FeatureSpec",
+    "Machine": "mgr_cli.trainer:Machine",
     "MgrError": "mgr_cli.errors:MgrError",
     "Prediction": "mgr_cli.prediction:Prediction",
     "Predictor": "mgr_cli.prediction:Predictor",
@@ -48,7 +51,7 @@ _HOMES = {
     "load_dataset": "mgr_cli.data.prepared:load",
     "log_mel": "mgr_cli.features.mel:log_mel",
     "prepare": "mgr_cli.preparation:prepare",
-    "publish": "mgr_cli.training:publish",
+    "publish": "mgr_cli.publication:publish",
     "train": "mgr_cli.training:train",
 }
 

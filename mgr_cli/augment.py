@@ -1,8 +1,10 @@
 """Changing a batch of segments so that a net sees none of them twice.
 
-Both work on normalised log-mels, so that a masked value, 0, is the mean of its band. They
-draw from torch's current generator, as torchaudio's masks do; who wants the same result
-again seeds it.
+A batch holds waveforms, (batch, n_samples), or log-mels, (batch, n_mels, n_frames). Log-mels
+are normalised, so that a masked value, 0, is the mean of its band. Each segment draws its own
+numbers, from torch's current generator, as torchaudio's masks do; who wants the same result
+again seeds it. The input is left as it was, the result has its shape and dtype, and an
+option of 0 changes nothing and draws nothing.
 
 References
 ----------
@@ -23,7 +25,6 @@ def mask(x: Tensor, *, frequency: float, time: float) -> Tensor:
     Parameters
     ----------
     x : Tensor [shape=(batch, n_mels, n_frames)]
-        Not changed.
     frequency, time : float
         Bound of the stripe's width as a share of the axis; widths are uniform over the whole
         numbers from 0 up to, and without, that bound.
@@ -36,23 +37,105 @@ def mask(x: Tensor, *, frequency: float, time: float) -> Tensor:
     return masked.squeeze(1)
 
 
-def mixup(x: Tensor, targets: Tensor, *, alpha: float) -> tuple[Tensor, Tensor]:
+def mixup(
+    inputs: tuple[Tensor, ...], targets: Tensor, *, alpha: float
+) -> tuple[tuple[Tensor, ...], Tensor]:
     """Blend each segment, and its target, with another one of the batch.
 
     Parameters
     ----------
-    x : Tensor [shape=(batch, n_mels, n_frames)]
-        Not changed.
+    inputs : tuple of Tensor [shape=(batch, ...)]
+        Forms of the same segments, all blended alike.
     targets : Tensor [shape=(batch, n_classes)]
-        Probabilities, not changed.
+        Probabilities.
     alpha : float
-        Of Beta(alpha, alpha), from which each segment's own share is drawn; 0 changes
-        nothing.
+        Of Beta(alpha, alpha), from which each segment's own share is drawn.
     """
     if alpha == 0:
-        return x, targets
-    beta = torch.distributions.Beta(alpha, alpha)
-    share = beta.sample((len(x),)).to(x.device)
-    other = torch.randperm(len(x), device=x.device)
-    mixed = torch.lerp(x[other], x, share[:, None, None])
-    return mixed, torch.lerp(targets[other], targets, share[:, None])
+        return inputs, targets
+    share = torch.distributions.Beta(alpha, alpha).sample((len(targets),))
+    other = torch.randperm(len(targets), device=targets.device)
+    *mixed, mixed_targets = (
+        torch.lerp(x[other], x, _beside(share.to(x), x)) for x in (*inputs, targets)
+    )
+    return tuple(mixed), mixed_targets
+
+
+def gain(x: Tensor, *, decibels: float, per_decibel: Tensor) -> Tensor:
+    """Make each log-mel louder or softer, all its bands by the same decibels.
+
+    Parameters
+    ----------
+    x : Tensor [shape=(batch, n_mels, n_frames)]
+    decibels : float
+        Bound of the change, which is uniform up to it on both sides.
+    per_decibel : Tensor [shape=(n_mels,)]
+        What one decibel is in each band's normalised units.
+    """
+    if decibels == 0:
+        return x
+    return x + _uniform(x, -decibels, decibels) * per_decibel.to(x)[:, None]
+
+
+def amplify(x: Tensor, *, decibels: float) -> Tensor:
+    """Make each waveform louder or softer; what leaves [-1, 1] is not clipped.
+
+    Parameters
+    ----------
+    x : Tensor [shape=(batch, n_samples)]
+    decibels : float
+        Bound of the change, which is uniform up to it on both sides.
+    """
+    if decibels == 0:
+        return x
+    return x * 10 ** (_uniform(x, -decibels, decibels) / 20)
+
+
+def noise(x: Tensor, *, level: float) -> Tensor:
+    """Add white Gaussian noise, weaker to some segments and stronger to others.
+
+    Parameters
+    ----------
+    x : Tensor [shape=(batch, ...)]
+    level : float
+        Bound of the noise's standard deviation, in the units of `x`; uniform from 0.
+    """
+    if level == 0:
+        return x
+    return x + _uniform(x, 0.0, level) * torch.randn_like(x)
+
+
+def shift(inputs: tuple[Tensor, ...], *, share: float) -> tuple[Tensor, ...]:
+    """Move each segment in time; what leaves it at one end enters at the other.
+
+    Parameters
+    ----------
+    inputs : tuple of Tensor [shape=(batch, ..., n_samples or n_frames)]
+        Forms of the same segments, all moved alike: by whole steps of the shortest.
+    share : float
+        Bound of the way as a share of the last axis; uniform over the whole numbers of steps
+        up to it and with it, on both sides.
+    """
+    n_steps = min(x.shape[-1] for x in inputs)
+    furthest = round(share * n_steps)
+    if furthest == 0:
+        return inputs
+    ways = torch.randint(-furthest, furthest + 1, (len(inputs[0]),), device=inputs[0].device)
+    return tuple(_rolled(x, ways * x.shape[-1] // n_steps) for x in inputs)
+
+
+def _rolled(x: Tensor, ways: Tensor) -> Tensor:
+    """Roll each segment along its last axis, by its own way."""
+    length = x.shape[-1]
+    origins = (torch.arange(length, device=x.device) - _beside(ways, x)) % length
+    return x.gather(-1, origins.expand_as(x))
+
+
+def _uniform(x: Tensor, low: float, high: float) -> Tensor:
+    """Draw a number for each segment."""
+    return _beside(x.new_empty(len(x)).uniform_(low, high), x)
+
+
+def _beside(values: Tensor, x: Tensor) -> Tensor:
+    """Shape (batch,) so that each value meets its whole segment."""
+    return values.reshape(-1, *[1] * (x.ndim - 1))

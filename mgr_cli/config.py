@@ -25,6 +25,8 @@ Schedule = Literal["constant", "cosine", "onecycle", "plateau", "step"]
 Balance = Literal["none", "weights", "sampling"]
 
 Engine = Literal["local", "dask", "ray", "spark"]
+Device = Literal["auto", "cpu", "cuda"]
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 
 SEED = 0
 SPLIT_RATIOS = (0.8, 0.1, 0.1)  # train, valid, test, where a dataset has no split of its own
@@ -156,13 +158,13 @@ class SegmentSpec:
         _within("seconds", self.seconds, 0.05, 600.0)
         _within("hop_seconds", self.hop_seconds, 0.05, 600.0)
 
-    def length(self, spec: FeatureSpec) -> int:
-        """Return the length of a segment in frames."""
-        return max(1, round(self.seconds * spec.frame_rate))
+    def length(self, rate: float) -> int:
+        """Return the length of a segment in frames, or samples, of so many a second."""
+        return max(1, round(self.seconds * rate))
 
-    def hop(self, spec: FeatureSpec) -> int:
-        """Return the distance of two segments in frames."""
-        return max(1, round(self.hop_seconds * spec.frame_rate))
+    def hop(self, rate: float) -> int:
+        """Return the distance of two segments in the same."""
+        return max(1, round(self.hop_seconds * rate))
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,17 @@ class Recipe:
         Alpha of the Beta distribution that mixes two segments; 0 is off.
     frequency_mask, time_mask : float
         Widest SpecAugment mask as a share of the bands, and of the segment's frames.
+    gain : float
+        Largest change of a segment's level, up or down, in dB.
+    noise : float
+        Largest standard deviation of the noise that is added, that of the features being 1.
+    shift : float
+        Longest way that a segment is rolled over time, as a share of its length.
+    tempo, pitch : float
+        Largest changes of a waveform: 0.1 is 10 % faster or slower; in semitones.
+    copies : int
+        0 changes every segment that a step sees; else a step sees it as it is, and so many
+        changed copies beside it.
     ema : float
         Decay of the running average of the weights that is validated and kept, a step;
         0 is off.
@@ -226,6 +239,12 @@ class Recipe:
     mixup: float = 0.0
     frequency_mask: float = 0.0
     time_mask: float = 0.0
+    gain: float = 0.0
+    noise: float = 0.0
+    shift: float = 0.0
+    tempo: float = 0.0
+    pitch: float = 0.0
+    copies: int = 0
     ema: float = 0.0
     __pydantic_config__: ClassVar[dict[str, Any]] = ON_CARDS
 
@@ -247,6 +266,12 @@ class Recipe:
         _within("mixup", self.mixup, 0.0, 10.0)
         _within("frequency_mask", self.frequency_mask, 0.0, 1.0)
         _within("time_mask", self.time_mask, 0.0, 1.0)
+        _within("gain", self.gain, 0.0, 60.0)
+        _within("noise", self.noise, 0.0, 100.0)
+        _within("shift", self.shift, 0.0, 0.5)
+        _within("tempo", self.tempo, 0.0, 1.0)
+        _within("pitch", self.pitch, 0.0, 12.0)
+        _within("copies", self.copies, 0, 8)
         _within("ema", self.ema, 0.0, 0.99999)
 
 

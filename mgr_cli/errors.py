@@ -30,5 +30,9 @@ class TrainingError(MgrError):
     """A training run cannot start or cannot go on."""
 
 
+class DivergenceError(TrainingError):
+    """A training run computes what is not finite."""
+
+
 class EngineError(MgrError):
     """A cluster cannot be reached, or what talks to it is not installed."""

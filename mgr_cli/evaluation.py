@@ -9,8 +9,9 @@ from mgr_cli import metrics
 from mgr_cli.config import SEED, Progress, Split, silent
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import DatasetError
+from mgr_cli.plans import VECTORS
 from mgr_cli.prediction import Prediction, Predictor
-from mgr_cli.zoo.card import Assessment, load_card, save_card
+from mgr_cli.zoo.card import Assessment, Card, load_card, save_card
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,12 @@ def evaluate(
     if set(dataset.genres) != set(card.classes):
         odd = sorted(set(dataset.genres) ^ set(card.classes))[0]
         raise DatasetError(f"{dataset.name} and {card.name} differ in their genres, in {odd!r}")
-    if dataset.spec != card.features:
-        raise DatasetError(
-            f"{dataset.name} was prepared with another front end than that of {card.name}"
-        )
-    reader = dataset.reader()
+    _check_features(dataset, card)
     numbers = dataset.numbers(split)
     judged = []
     for done, number in enumerate(numbers, start=1):
         row = dataset.tracks.iloc[number]
-        prediction = predictor.from_features(reader.frames(int(number)))
+        prediction = predictor.judge(dataset.track(int(number)), seconds=float(row.seconds))
         judged.append(Judged(row.track_id, row.path, row.genre, prediction))
         progress(done, len(numbers), "tracks")
     by_track, by_segment = _counts(judged, card.classes)
@@ -110,6 +107,22 @@ def evaluate(
         segment_counts=by_segment.sum(axis=0),
         tracks=tuple(judged),
     )
+
+
+def _check_features(dataset: PreparedDataset, card: Card) -> None:
+    """Refuse a dataset whose features are not those that an entry was trained on."""
+    dataset.inputs(card.eats, card.segments)  # raises where some are missing
+    for kind in card.eats:
+        if kind in VECTORS:
+            same = (dataset.columns, dataset.plan.form) == (card.columns, card.form)
+        elif kind == "waveform":
+            same = dataset.plan.spec.sample_rate == card.features.sample_rate
+        else:
+            same = dataset.plan.spec == card.features
+        if not same:
+            raise DatasetError(
+                f"{dataset.name} was prepared with another front end than that of {card.name}"
+            )
 
 
 def record(folder: Path, split: Split, assessment: Assessment) -> None:

@@ -14,6 +14,8 @@ Kind = Literal["log-mel", "waveform", "handcrafted", "table"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AUDIO_KINDS: tuple[Kind, ...] = ("log-mel", "waveform", "handcrafted")
 """What can be computed of audio; a ``table`` of feature columns is somebody else's work."""
+VECTORS: tuple[Kind, ...] = ("handcrafted", "table")
+"""What is one row a track."""
 
 Form = Literal["corrected", "fma-compat"]
 FORMS: tuple[Form, ...] = get_args(Form)

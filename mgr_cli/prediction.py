@@ -3,8 +3,9 @@
     from_file → from_waveform → from_features
 
 A track is cut into segments, each segment gets the net's probabilities, and the segments
-vote. `from_file` streams: what it keeps of a track is its mel frames, in memory while they
-are few and in a temporary file beyond, so that memory does not grow with its length.
+vote. `from_file` streams: what it keeps of a track is its features, in memory while they are few
+and in a temporary file beyond, so that memory does not grow with its length. The rungs meet in
+`judge`, which reads a track's features wherever they lie.
 """
 
 from collections.abc import Callable
@@ -15,19 +16,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mgr_cli import audio, votes
-from mgr_cli import segments as cutting
 from mgr_cli.config import PREDICT_BATCH, VoteRule
 from mgr_cli.errors import AudioError, MgrError
-from mgr_cli.features import mel
-from mgr_cli.features.stream import LevelStream
+from mgr_cli.extraction import Extraction
+from mgr_cli.inputs import Arrays, InMemory, Track
 from mgr_cli.zoo import entries
 from mgr_cli.zoo.card import Card, load_card
 
 if TYPE_CHECKING:  # torch is imported when a net is loaded
     from torch import nn
 
-Score = Callable[[np.ndarray], np.ndarray]
-"""From normalised segments (n, n_mels, length) to probabilities (n, n_classes)."""
+Score = Callable[[Arrays], np.ndarray]
+"""From what a net takes of n segments, see `inputs`, to probabilities (n, n_classes)."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,7 @@ class Predictor:
         self.card = card
         self._score = score
         self._vote: VoteRule = vote or card.vote
-        self._length = card.segments.length(card.features)
-        self._hop = card.segments.hop(card.features)
+        self._inputs = card.inputs
 
     @classmethod
     def load(
@@ -135,22 +134,26 @@ class Predictor:
         ------
         AudioError
             If the file cannot be used.
+        ZooError
+            If the entry judges what cannot be computed of sound.
         """
-        spec = self.card.features
+        card = self.card
         with (
-            audio.open_stream(path, sample_rate=spec.sample_rate) as stream,
-            LevelStream(spec) as levels,
+            audio.open_stream(path, sample_rate=None) as stream,
+            Extraction(card.plan, stream.info.sample_rate, columns=card.columns) as track,
         ):
             for block in stream:
-                levels.push(block)
-            levels.finish()
-            if not len(levels):
+                track.push(block)
+            track.finish()
+            for problem in track.problems.values():
+                raise AudioError(f"{audio.shown(path)}: {problem}")
+            if not all(track.n_rows(kind) for kind in card.eats):
                 raise AudioError(
                     f"{audio.shown(path)}: {stream.seconds:.2f} s are too short for the frames "
-                    f"of {self.card.name}, one is {1 / spec.frame_rate:.2f} s"
+                    f"of {card.name}, one is {1 / card.features.frame_rate:.2f} s"
                 )
-            prediction = self._judge(len(levels), levels.read)
-            return replace(prediction, seconds=stream.seconds, decoder=stream.info.decoder)
+            prediction = self.judge(track, seconds=stream.seconds)
+            return replace(prediction, decoder=stream.info.decoder)
 
     def from_waveform(self, waveform: np.ndarray) -> Prediction:
         """Predict the genre of a waveform.
@@ -165,50 +168,70 @@ class Predictor:
         ValueError
             If it is too short for one frame.
         """
-        prediction = self.from_features(mel.log_mel(waveform, self.card.features))
-        return replace(prediction, seconds=len(waveform) / self.card.features.sample_rate)
+        rate = self.card.features.sample_rate
+        with Extraction(self.card.plan, rate, columns=self.card.columns) as track:
+            track.push(np.asarray(waveform, np.float32))
+            track.finish()
+            if not all(track.n_rows(kind) for kind in self.card.eats):
+                raise ValueError(f"{len(waveform)} samples are too few for one frame")
+            return self.judge(track, seconds=len(waveform) / rate)
 
-    def from_features(self, levels: np.ndarray) -> Prediction:
+    def from_features(self, *features: np.ndarray) -> Prediction:
         """Predict the genre of a track's features.
 
         Parameters
         ----------
-        levels : np.ndarray [shape=(n_mels, n_frames)]
-            Of the entry's front end, not normalised.
+        *features : np.ndarray [shape=(n_bands, n_rows)]
+            One for each kind that the entry eats, in its order, not normalised: log-mels
+            (n_mels, n_frames), waveforms (1, n_samples), columns (n_columns, 1).
 
         Raises
         ------
         ValueError
-            If the number of bands is another one, or there is no frame.
+            If the number of bands is another one, or there is no row.
         """
-        n_mels = self.card.features.n_mels
-        if levels.ndim != 2 or levels.shape[0] != n_mels or not levels.shape[1]:
-            raise ValueError(f"features have shape {levels.shape}, expected ({n_mels}, n_frames)")
-        return self._judge(levels.shape[1], lambda start, stop: levels[:, start:stop])
+        n_bands = [len(self.card.normalisation[kind].mean) for kind in self.card.eats]
+        shapes = [each.shape for each in features]
+        if [shape[:1] for shape in shapes] != [(n,) for n in n_bands] or not all(
+            len(shape) == 2 and shape[1] for shape in shapes
+        ):
+            expected = ", ".join(f"({n}, n_rows)" for n in n_bands)
+            raise ValueError(f"features have the shapes {shapes}, expected {expected}")
+        return self.judge(InMemory(dict(zip(self.card.eats, features, strict=True))))
 
-    def _judge(self, n_frames: int, read: Callable[[int, int], np.ndarray]) -> Prediction:
-        card = self.card
-        firsts = cutting.starts(n_frames, length=self._length, hop=self._hop)
-        probs = []
-        for begin in range(0, len(firsts), PREDICT_BATCH):
-            batch = [
-                cutting.repeated(
-                    read(first, min(first + self._length, n_frames)), length=self._length
+    def judge(self, track: Track, *, seconds: float | None = None) -> Prediction:
+        """Predict the genre of a track whose features are read piece by piece.
+
+        Parameters
+        ----------
+        track : Track
+            With a row at least of each kind that the entry eats.
+        seconds : float, optional
+            Length of the track; that of its rows by default.
+        """
+        card, inputs = self.card, self._inputs
+        n_rows = track.n_rows(inputs.kinds[0])
+        firsts = inputs.starts(n_rows)
+        probs = [
+            self._score(
+                inputs.batch(
+                    inputs.segment(track, first) for first in firsts[begin : begin + PREDICT_BATCH]
                 )
-                for first in firsts[begin : begin + PREDICT_BATCH]
-            ]
-            probs.append(self._score(card.normalisation.apply(np.stack(batch))))
+            )
+            for begin in range(0, len(firsts), PREDICT_BATCH)
+        ]
         segment_probs = np.concatenate(probs).astype(np.float64)
+        whole = (n_rows / inputs.rate if inputs.rate else 0.0) if seconds is None else seconds
         return Prediction(
             genres=card.classes,
             probs=votes.pool(segment_probs, rule=self._vote),
             genre=card.classes[votes.decide(segment_probs, rule=self._vote)],
             vote=self._vote,
             segment_probs=segment_probs,
-            starts=tuple(first / card.features.frame_rate for first in firsts),
-            segment_seconds=self._length / card.features.frame_rate,
-            seconds=n_frames / card.features.frame_rate,
-            padded=n_frames < self._length,
+            starts=tuple(first / inputs.rate if inputs.rate else 0.0 for first in firsts),
+            segment_seconds=inputs.length / inputs.rate if inputs.rate else whole,
+            seconds=whole,
+            padded=n_rows < inputs.length,
         )
 
 
@@ -216,9 +239,10 @@ def score_with(net: "nn.Module", card: Card, *, device: str = "cpu") -> Score:
     """Make the scoring function of a net that is on a device, in evaluation mode."""
     import torch
 
-    def score(x: np.ndarray) -> np.ndarray:
+    def score(inputs: Arrays) -> np.ndarray:
+        tensors = [torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in inputs]
         with torch.inference_mode():
-            logits = net(torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(device))
+            logits = net(*(tensor.to(device) for tensor in tensors))
             probs: np.ndarray = (logits / card.temperature).softmax(dim=1).cpu().numpy()
         return probs
 

@@ -150,11 +150,10 @@ def prepare(
         gone = prepared.track_ids(folder) - {_one_line(track.track_id) for track in scan.tracks}
         done = compute(Work(source, base, scan, folder), pool, progress)
         _remove_leftovers(folder, scan)
-        dataset = _describe(folder, source.name, scan, _table(scan, done.outcomes, dealing))
+        dataset = _describe(folder, whole, source.name, scan, _table(scan, done.outcomes, dealing))
         prepared.save(
             dataset,
             details={
-                "source": str(whole),
                 "seed": dealing.seed,
                 "versions": {package: version(package) for package in ("mgr-cli", "numpy")},
             },
@@ -247,7 +246,9 @@ def _one_line(value: object) -> object:
     return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", lambda hit: ascii(hit[0])[1:-1], value)
 
 
-def _describe(folder: Path, layout: str, scan: Scan, table: pd.DataFrame) -> PreparedDataset:
+def _describe(
+    folder: Path, root: Path, layout: str, scan: Scan, table: pd.DataFrame
+) -> PreparedDataset:
     if not ((table.split == "train") & (table.status == OK)).any():
         bad = table[table.status != OK]
         named = bad.path.where(bad.path != "", bad.track_id)
@@ -264,8 +265,6 @@ def _describe(folder: Path, layout: str, scan: Scan, table: pd.DataFrame) -> Pre
         tracks=table,
         columns=vectors.columns if vectors else computed,
         origin=vectors.origin if vectors else "",
+        source=str(root),
     )
-    if "log-mel" not in scan.plan.kinds:
-        return dataset
-    train = dataset.numbers("train")
-    return replace(dataset, bands=datasets.normalisation_of(dataset.reader(), train))
+    return datasets.normalised(dataset)

@@ -27,6 +27,7 @@ from mgr_cli.models import registry
 
 MAX_BYTES = 2**20
 KEYS = ("arch", "set", "segments", "recipe")
+_RECIPE = frozenset(field.name for field in fields(Recipe))
 
 _Spec = TypeVar("_Spec", Recipe, SegmentSpec)
 
@@ -44,18 +45,26 @@ class Training:
     recipe : Recipe
         How it is trained.
     segments : SegmentSpec
-        What it hears at a time.
+        What it hears at a time; None where that is the track.
     """
 
     architecture: str
     hyperparameters: dict[str, Any]
     recipe: Recipe
-    segments: SegmentSpec
+    segments: SegmentSpec | None
+
+    def settings(self) -> dict[str, Any]:
+        """Return all settings, defaults included, as plain values."""
+        return {
+            "arch": self.architecture,
+            "set": registry.hyperparameters(self.architecture, self.hyperparameters),
+            "recipe": asdict(self.recipe),
+            "segments": self.segments and asdict(self.segments),
+        }
 
     def digest(self, *others: object) -> str:
         """Return the SHA-256 of these settings, all of them, and of others that matter."""
-        values = registry.hyperparameters(self.architecture, self.hyperparameters)
-        record = [self.architecture, values, asdict(self.recipe), asdict(self.segments), *others]
+        record = [self.settings(), *others]
         return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
@@ -76,7 +85,7 @@ def training_of(
     file : Path, optional
         A YAML file.
     settings : iterable of str
-        Hyper-parameters as ``name=value``; they win over the file's.
+        Hyper-parameters, and fields of the recipe, as ``name=value``; they win over the file's.
     changes : mapping, optional
         Fields of the recipe; they win over the file's.
     default : str
@@ -92,13 +101,21 @@ def training_of(
     said = _read(file) if file else {}
     name = architecture or said.get("arch") or default
     row = registry.find(str(name))
-    values = dict(said.get("set", {})) | dict(map(_setting, settings))
+    segments = dict(said.get("segments", {}))
+    if segments and row.segments is None:
+        raise TrainingError(f"{file}: {row.name} takes tracks as a whole; leave segments out")
+    own = registry.hyperparameters(row.name, {})
+    asked = dict(map(_setting, settings))
+    of_recipe = {key: asked.pop(key) for key in list(asked) if key in _RECIPE and key not in own}
+    values = dict(said.get("set", {})) | asked
     where = f"{file}: " if file else ""
     return Training(
         architecture=row.name,
         hyperparameters=_typed(row.name, values),
-        recipe=_changed(row.recipe, dict(said.get("recipe", {})) | dict(changes or {}), where),
-        segments=_changed(row.segments, dict(said.get("segments", {})), where),
+        recipe=_changed(
+            row.recipe, dict(said.get("recipe", {})) | of_recipe | dict(changes or {}), where
+        ),
+        segments=row.segments and _changed(row.segments, segments, where),
     )
 
 

@@ -1,33 +1,34 @@
 """What a step and an epoch of training are: a Lightning module around a net.
 
-A step masks and mixes a batch of crops and compares the net's logits with the smoothed
+A step changes and mixes a batch of crops and compares the net's logits with the smoothed
 targets. After an epoch every validation track is judged as a prediction would judge it, by
 the mean probability of its segments, and the weights are kept if it is the best epoch yet.
 
-A run can be saved between two epochs (`Checkpoints`) and taken up there: weights, optimiser,
-schedule, random numbers, history. It then ends as if nothing had happened.
+A run can be saved between two epochs (`trainer.Checkpoints`) and taken up there: weights,
+optimiser, schedule, history. Random numbers begin anew with each epoch, from the seed, the
+epoch and the device, so it ends as if nothing had happened.
 """
 
 import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mgr_cli import augment, metrics
-from mgr_cli.config import Progress, Recipe
+from mgr_cli.augmentation import Augmentation
+from mgr_cli.config import Recipe
 from mgr_cli.data.crops import Batch
-from mgr_cli.errors import TrainingError
-from mgr_cli.files import replacing
+from mgr_cli.errors import DivergenceError
+
+_NO_FIGURES = ("number", "is_best")  # of an epoch, for those who keep its figures
 
 
 @dataclass(frozen=True)
@@ -51,44 +52,53 @@ class Epoch:
 
 
 class Task(L.LightningModule):
-    """What one step does, what an epoch's figures are, and which weights to keep."""
+    """What one step does, what an epoch's figures are, and which weights to keep.
+
+    Parameters
+    ----------
+    net : nn.Module
+        That is trained.
+    recipe : Recipe
+        How.
+    augmentation : Augmentation
+        What is done to the segments of a step.
+    n_classes : int
+        Of its output.
+    seed : int
+        Of masks, mixtures and dropout.
+    weights : Tensor, optional
+        Of the classes in the loss [shape=(n_classes,)].
+    on_epoch : callable, optional
+        Called with the figures of each epoch.
+    """
 
     def __init__(
         self,
         net: nn.Module,
         recipe: Recipe,
+        augmentation: Augmentation,
         *,
         n_classes: int,
-        on_epoch: Callable[[Epoch], None] | None,
+        seed: int,
         weights: Tensor | None = None,
+        on_epoch: Callable[[Epoch], None] | None = None,
     ) -> None:
         super().__init__()
         self.weights: Tensor | None
-        self.register_buffer("weights", weights)  # of the classes, in the loss
+        self.register_buffer("weights", weights)
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = (
-            AveragedModel(
-                net,
-                multi_avg_fn=get_ema_multi_avg_fn(recipe.ema),  # type: ignore[no-untyped-call]
-                use_buffers=True,
-            )
-            if recipe.ema
-            else None
-        )
+        self.augmentation = augmentation
+        self.average = _running_average(net, recipe.ema) if recipe.ema else None
         self.history: list[Epoch] = []
         self.best_weights: dict[str, Tensor] | None = None
+        self.is_resumed = False  # whether it was taken up, and its first epoch has not begun
         self._recipe = recipe
         self._n_classes = n_classes
+        self._seed = seed
         self._on_epoch = on_epoch
         self._losses: list[float] = []
         self._judged: list[tuple[Tensor, Tensor, Tensor]] = []
         self._started = perf_counter()
-        self._rng: dict[str, Any] | None = None
-
-    @property
-    def is_resumed(self) -> bool:
-        """Whether the run was taken up, and its first epoch has not begun."""
-        return self._rng is not None
 
     @property
     def validated(self) -> nn.Module:
@@ -96,33 +106,41 @@ class Task(L.LightningModule):
         return self.net if self.average is None else self.average.module
 
     def on_train_epoch_start(self) -> None:
-        """Start the clock; where a run was taken up, draw on as it would have."""
-        if self._rng is not None:
-            torch.set_rng_state(self._rng["cpu"])
-            if self._rng["cuda"]:
-                torch.cuda.set_rng_state_all(self._rng["cuda"])
-            self._rng = None
+        """Start the clock, and the random numbers of this epoch."""
+        drawn = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(drawn.generate_state(1)[0]))
+        self.is_resumed = False
         self._started = perf_counter()
         self._losses = []
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Mask, mix, and compare with the smoothed targets."""
+        """Change, mix, and compare with the smoothed targets."""
         recipe = self._recipe
-        x, labels, _numbers = batch
-        targets = F.one_hot(labels, self._n_classes).to(x.dtype)
-        x = augment.mask(x, frequency=recipe.frequency_mask, time=recipe.time_mask)
-        x, targets = augment.mixup(x, targets, alpha=recipe.mixup)
+        inputs, labels, _numbers = batch
+        inputs, labels = self.augmentation(inputs, labels)
+        targets = F.one_hot(labels, self._n_classes).to(inputs[0].dtype)
+        inputs, targets = augment.mixup(inputs, targets, alpha=recipe.mixup)
         loss = F.cross_entropy(
-            self.net(x), targets, weight=self.weights, label_smoothing=recipe.label_smoothing
+            self.net(*inputs), targets, weight=self.weights, label_smoothing=recipe.label_smoothing
         )
-        value = float(loss.detach())
+        loss, value = self._shared(loss, len(labels))
         if not np.isfinite(value):
-            raise TrainingError(
+            raise DivergenceError(
                 f"the loss is {value} at step {self.global_step} of epoch "
                 f"{self.current_epoch + 1}; try a lower learning rate"
             )
         self._losses.append(value)
         return loss
+
+    def _shared(self, loss: Tensor, n_segments: int) -> tuple[Tensor, float]:
+        """Weigh the loss of a share of the batch, and tell that of the whole batch."""
+        if self.trainer.world_size == 1:
+            return loss, float(loss.detach())
+        n = torch.tensor(float(n_segments), device=loss.device)
+        sums = torch.stack([n * loss.detach(), n])
+        torch.distributed.all_reduce(sums)
+        # Gradients are averaged over the devices, whose shares may differ.
+        return loss * (self.trainer.world_size * n / sums[1]), float(sums[0] / sums[1])
 
     def on_train_batch_end(self, *_: object) -> None:
         """Move the running average."""
@@ -131,8 +149,8 @@ class Task(L.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Judge segments; they are pooled when all are there."""
-        x, labels, numbers = batch
-        probs = self.validated(x).float().softmax(dim=1)
+        inputs, labels, numbers = batch
+        probs = self.validated(*inputs).float().softmax(dim=1)
         self._judged.append((probs.cpu(), labels.cpu(), numbers.cpu()))
 
     def on_validation_epoch_end(self) -> None:
@@ -145,8 +163,9 @@ class Task(L.LightningModule):
         pooled = np.zeros((len(first), self._n_classes))
         np.add.at(pooled, owner, probs)
         pooled /= np.bincount(owner)[:, None]
+        pooled = self.trainer.strategy.broadcast(pooled)  # norms may differ a little
         if not np.isfinite(pooled).all():
-            raise TrainingError(
+            raise DivergenceError(
                 f"the net's output is not finite after epoch {self.current_epoch + 1}; "
                 "try a lower learning rate"
             )
@@ -154,10 +173,11 @@ class Task(L.LightningModule):
         loss = metrics.log_loss(pooled, truth)
         counts = metrics.confusion(truth, pooled.argmax(axis=1), n_classes=self._n_classes)
         scores = {name: float(value) for name, value in metrics.scores(counts).items()}
-        self.log_dict({"valid_loss": loss, "valid_accuracy": scores["accuracy"]})
-        self._remember(loss, scores)
+        epoch = self._remember(loss, scores)
+        figures = {name: value for name, value in asdict(epoch).items() if name not in _NO_FIGURES}
+        self.log_dict(figures)
 
-    def _remember(self, loss: float, scores: dict[str, float]) -> None:
+    def _remember(self, loss: float, scores: dict[str, float]) -> Epoch:
         def rank(loss: float, accuracy: float) -> tuple[float, float]:
             if self._recipe.monitor == "valid_accuracy":
                 return accuracy, -loss
@@ -186,12 +206,11 @@ class Task(L.LightningModule):
         self.history.append(epoch)
         if self._on_epoch is not None:
             self._on_epoch(epoch)
+        return epoch
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know of; no more than tensors and plain values."""
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         checkpoint["mgr"] = {
-            "rng": {"cpu": torch.get_rng_state(), "cuda": cuda},
             "history": [asdict(epoch) for epoch in self.history],
             "best_weights": self.best_weights,
         }
@@ -204,13 +223,22 @@ class Task(L.LightningModule):
         kept = checkpoint["mgr"]
         self.history = [Epoch(**epoch) for epoch in kept["history"]]
         self.best_weights = kept["best_weights"]
-        self._rng = kept["rng"]
+        self.is_resumed = True
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser and its schedule; norms and biases are not decayed."""
         optimizer = _optimizer(self.net, self._recipe)
         schedule = _schedule(optimizer, self._recipe, int(self.trainer.estimated_stepping_batches))
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def _running_average(net: nn.Module, decay: float) -> AveragedModel:
+    average = AveragedModel(
+        net,
+        multi_avg_fn=get_ema_multi_avg_fn(decay),  # type: ignore[no-untyped-call]
+        use_buffers=True,
+    )
+    return average.requires_grad_(False)
 
 
 def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -251,28 +279,3 @@ def _schedule(
         case "onecycle":
             cycle = schedulers.OneCycleLR(optimizer, recipe.learning_rate, total_steps=n_steps)
             return {"scheduler": cycle, "interval": "step"}
-
-
-class Checkpoints(Callback):
-    """Saves the run between any two epochs."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Save what the epochs before this one have brought."""
-        if trainer.current_epoch and not getattr(module, "is_resumed"):  # noqa: B009
-            with replacing(self._path) as part:
-                trainer.save_checkpoint(part)
-
-
-class Steps(Callback):
-    """Tells somebody of each step."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
-        """Count the step."""
-        total = int(trainer.num_training_batches) * int(trainer.max_epochs or 1)
-        self._progress(trainer.global_step, total, f"epoch {trainer.current_epoch + 1}")

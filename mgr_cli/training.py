@@ -1,37 +1,35 @@
-"""Training: from a prepared dataset to weights, and from weights to an entry of the zoo.
+"""Training: from a prepared dataset to weights.
 
 The net sees random crops of the training tracks; the validation tracks decide which epoch's
 weights are kept and when to stop. The test split is never read.
 """
 
-import logging
-import pickle
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import Logger
 from torch import nn
 
-from mgr_cli import batches
-from mgr_cli.config import SEED, VOTE, Progress, Recipe, SegmentSpec, silent
+from mgr_cli import batches, trainer
+from mgr_cli.augmentation import Augmentation, decibels
+from mgr_cli.budget import Clock, epochs_within
+from mgr_cli.config import SEED, Progress, Recipe, SegmentSpec, silent
 from mgr_cli.data.dataset import PreparedDataset
-from mgr_cli.errors import TrainingError
-from mgr_cli.evaluation import evaluate
+from mgr_cli.errors import DivergenceError, TrainingError
+from mgr_cli.inputs import Inputs
 from mgr_cli.models import registry
-from mgr_cli.prediction import Predictor, chosen_device, score_with
-from mgr_cli.task import Checkpoints, Epoch, Steps, Task
-from mgr_cli.zoo import entries
-from mgr_cli.zoo.card import Card, TrainedOn, WeightsFile
+from mgr_cli.prediction import chosen_device
+from mgr_cli.task import Epoch, Task
+from mgr_cli.trainer import Machine
 
-NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16")  # on other CPUs it is emulated, and slower
+MACHINE = Machine()
+READERS = 4  # processes that read ahead of a GPU; a CPU takes a hundred times longer than they
 
 
 @dataclass(frozen=True)
@@ -48,21 +46,27 @@ class Trained:
         All of them, defaults included.
     recipe : Recipe
         As trained.
-    segments : SegmentSpec
-        As trained and validated.
+    inputs : Inputs
+        What it takes of a track.
+    segments : SegmentSpec or None
+        As trained and validated; None where that was the track.
     seed : int
         As trained.
     history : tuple of Epoch
         Every epoch in order.
+    problem : str
+        Why training ended before its time; empty where it did not.
     """
 
     net: nn.Module
     architecture: str
     hyperparameters: dict[str, Any]
     recipe: Recipe
-    segments: SegmentSpec
+    inputs: Inputs
+    segments: SegmentSpec | None
     seed: int
     history: tuple[Epoch, ...]
+    problem: str = ""
 
     @property
     def best(self) -> Epoch:
@@ -78,9 +82,10 @@ def train(
     hyperparameters: dict[str, Any] | None = None,
     segments: SegmentSpec | None = None,
     seed: int = SEED,
-    device: str = "auto",
+    machine: Machine = MACHINE,
     checkpoint: Path | None = None,
     resume: bool = False,
+    logger: Logger | None = None,
     progress: Progress = silent,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Trained:
@@ -100,14 +105,16 @@ def train(
         Length of the crops, and how validation cuts; the architecture's own by default.
     seed : int
         Of weights, crops and augmentation; torch's global generator is left as it was.
-    device : {"auto", "cpu", "cuda"}
-        Where to train; auto takes a GPU if there is one.
+    machine : Machine
+        On what to train.
     checkpoint : Path, optional
         Where the run is saved after each epoch; deleted when it is done. Of the caller's own
         making, it is not to be taken from a stranger.
     resume : bool
         Whether a run that is saved there, with the same settings, is taken up. It ends with the
         weights and the history of a run that was never stopped.
+    logger : Logger, optional
+        Lightning's, who is told the figures of each epoch.
     progress : callable
         Called after each step.
     on_epoch : callable, optional
@@ -116,189 +123,160 @@ def train(
     Returns
     -------
     Trained
-        The net and its history.
+        The net and its history. Where the loss, or the net's output, became not finite after
+        an epoch at least had ended, those of the best one, and `problem` says where.
 
     Raises
     ------
     ArchitectureError
         If the architecture or a hyper-parameter is unknown.
     DatasetError
-        If a split is empty.
+        If a split is empty, or the dataset lacks the features that the net eats.
     TrainingError
-        If the loss or the net's output is not finite, or a genre has no training track.
+        If no epoch has ended, a genre has no training track, or the recipe asks for what
+        cannot be done to these features.
     """
-    row = registry.find(architecture)
-    recipe, segments = recipe or row.recipe, segments or row.segments
-    values = registry.hyperparameters(architecture, hyperparameters or {})
-    loaders = batches.loaders(dataset, recipe, segments, seed)
+    plan = _Plan(dataset, architecture, recipe, hyperparameters, segments, seed, machine)
+    with _seeded(seed):
+        task = plan.task(on_epoch)
+        callbacks: list[L.Callback] = [trainer.Steps(progress)]
+        saved = None
+        if checkpoint is not None:
+            callbacks.append(trainer.Checkpoints(checkpoint))
+            saved = checkpoint if resume and checkpoint.exists() else None
+        problem = plan.fit(task, callbacks, saved=saved, logger=logger)
+    if task.best_weights is None:
+        raise TrainingError(problem or "training was stopped before its first epoch ended")
+    net = task.net
+    net.load_state_dict(task.best_weights)
+    if checkpoint is not None and trainer.leads():
+        checkpoint.unlink(missing_ok=True)
+    return Trained(
+        net=net.cpu().eval(),
+        architecture=architecture,
+        hyperparameters=plan.values,
+        recipe=plan.recipe,
+        inputs=plan.inputs,
+        segments=plan.segments,
+        seed=seed,
+        history=tuple(task.history),
+        problem=problem,
+    )
+
+
+def shortened(
+    minutes: float,
+    dataset: PreparedDataset,
+    architecture: str,
+    *,
+    recipe: Recipe | None = None,
+    hyperparameters: dict[str, Any] | None = None,
+    segments: SegmentSpec | None = None,
+    machine: Machine = MACHINE,
+) -> Recipe:
+    """Return a recipe with no more epochs than fit into so many minutes on this machine.
+
+    Some steps are taken, of training and of validation, and timed. The other arguments are
+    those of `train`.
+    """
+    whole = recipe or registry.find(architecture).recipe
+    once = replace(whole, epochs=1)
+    plan = _Plan(dataset, architecture, once, hyperparameters, segments, SEED, machine)
+    clock = Clock()
+    with _seeded(SEED):
+        task = plan.task(None)
+        plan.fit(task, [clock], limit_train_batches=Clock.STEPS, limit_val_batches=Clock.STEPS)
+    n_train, n_valid = (len(loader) for loader in plan.loaders())
+    epochs = epochs_within(minutes, clock, n_train=n_train, n_valid=n_valid)
+    return replace(whole, epochs=min(whole.epochs, epochs))
+
+
+class _Plan:
+    """All that is settled before the first step."""
+
+    def __init__(
+        self,
+        dataset: PreparedDataset,
+        architecture: str,
+        recipe: Recipe | None,
+        hyperparameters: dict[str, Any] | None,
+        segments: SegmentSpec | None,
+        seed: int,
+        machine: Machine,
+    ) -> None:
+        row = registry.find(architecture)
+        self.recipe = recipe or row.recipe
+        self.segments = row.segments and (segments or row.segments)
+        self.values = registry.hyperparameters(architecture, hyperparameters or {})
+        self.inputs = dataset.inputs(row.eats, self.segments)
+        batches.check(dataset)
+        self._dataset = dataset
+        self._architecture = architecture
+        self._seed = seed
+        self._machine = machine
+
+    def loaders(self, *, rank: int = 0, n_ranks: int = 1) -> batches.Loaders:
+        """Make what gives the batches of this device."""
+        return batches.loaders(
+            self._dataset, self.inputs, self.recipe, self._seed, rank=rank, n_ranks=n_ranks,
+            n_workers=READERS if chosen_device(self._machine.device) == "cuda" else 0,
+        )  # fmt: skip
+
+    def task(self, on_epoch: Callable[[Epoch], None] | None) -> Task:
+        """Make a fresh net, from torch's current generator, and what trains it."""
+        dataset, recipe = self._dataset, self.recipe
+        n_classes = len(dataset.genres)
+        per_decibel = None
+        if "log-mel" in self.inputs.kinds:
+            per_decibel = decibels(dataset.spec, dataset.normalisations["log-mel"])
+        net = registry.build(
+            self._architecture, self.inputs.dimensions, n_classes=n_classes, changes=self.values
+        )
+        rarity = torch.from_numpy(batches.rarity(dataset))
+        task = Task(
+            net,
+            recipe,
+            Augmentation(recipe, self.inputs.kinds, per_decibel),
+            n_classes=n_classes,
+            seed=self._seed,
+            weights=rarity if recipe.balance == "weights" else None,
+            on_epoch=on_epoch,
+        )
+        if self._machine.compile:
+            net.compile(dynamic=False)
+        return task
+
+    def fit(
+        self,
+        task: Task,
+        callbacks: list[L.Callback],
+        *,
+        saved: Path | None = None,
+        logger: Logger | None = None,
+        **limits: int,
+    ) -> str:
+        """Train, from where a run was saved if it was; return why it ended before its time."""
+        runner = trainer.make(
+            self.recipe, self._machine, callbacks=callbacks, logger=logger, **limits
+        )
+        training, validation = self.loaders(rank=runner.global_rank, n_ranks=runner.world_size)
+        if saved is not None:
+            trainer.check_saved(saved)
+        try:
+            runner.fit(
+                task, training, validation, ckpt_path=saved, weights_only=True if saved else None
+            )
+        except DivergenceError as error:
+            return str(error)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        return ""
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Let torch's generator begin at a seed, and give it back as it was."""
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         torch.manual_seed(seed)
-        net = registry.build(
-            architecture,
-            n_mels=dataset.spec.n_mels,
-            n_frames=segments.length(dataset.spec),
-            n_classes=len(dataset.genres),
-            changes=values,
-        )
-        weights = torch.from_numpy(batches.rarity(dataset)) if recipe.balance == "weights" else None
-        task = Task(net, recipe, n_classes=len(dataset.genres), on_epoch=on_epoch, weights=weights)
-        trainer = _trainer(recipe, device, progress, checkpoint)
-        saved = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
-        _fit(trainer, task, loaders, saved)
-    if task.best_weights is None:
-        raise TrainingError("training was stopped before its first epoch ended")
-    net.load_state_dict(task.best_weights)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    return Trained(
-        net.cpu().eval(), architecture, values, recipe, segments, seed, tuple(task.history)
-    )
-
-
-def publish(
-    trained: Trained,
-    dataset: PreparedDataset,
-    zoo: Path,
-    *,
-    name: str | None = None,
-    licence: str = "not stated",
-    progress: Progress = silent,
-) -> Path:
-    """Save a trained net as an entry of a zoo, with its figures on the validation split.
-
-    Parameters
-    ----------
-    trained : Trained
-        From `train`.
-    dataset : PreparedDataset
-        That it was trained on.
-    zoo : Path
-        Where the entry goes.
-    name : str, optional
-        Architecture and dataset by default, with a number behind if that is taken.
-    licence : str
-        Of the weights, for the card.
-    progress : callable
-        Called after each validation track.
-
-    Returns
-    -------
-    Path
-        Folder of the entry.
-
-    Raises
-    ------
-    ZooError
-        If the name is taken.
-    """
-    unnamed = f"{trained.architecture}-{dataset.name}".lower().replace(" ", "-")
-    nothing = WeightsFile(file="none", sha256="0" * 64)  # `save` puts the real ones here
-    card = Card(
-        name=name or entries.free_name(unnamed, zoo),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        architecture=trained.architecture,
-        hyperparameters=trained.hyperparameters,
-        n_parameters=0,
-        classes=dataset.genres,
-        features=dataset.spec,
-        normalisation=dataset.normalisation,
-        segments=trained.segments,
-        vote=VOTE,
-        recipe=trained.recipe,
-        seed=trained.seed,
-        best_epoch=trained.best.number,
-        dataset=TrainedOn(
-            name=dataset.name,
-            split_digest=dataset.split_digest,
-            counts=dataset.counts(),
-            fold=dataset.tested_fold,
-        ),
-        figures={},
-        weights=nothing,
-        golden=nothing,
-        licence=licence,
-        provenance=(
-            f"trained on the train split of {dataset.name} alone, "
-            f"epoch {trained.best.number} of {len(trained.history)} chosen on its valid split"
-        ),
-        versions={
-            package: version(package) for package in ("mgr-cli", "numpy", "torch", "lightning")
-        },
-    )
-    predictor = Predictor(card, score_with(trained.net, card))
-    valid = evaluate(predictor, dataset, split="valid", seed=trained.seed, progress=progress)
-    card = card.model_copy(update={"figures": {"valid": valid.assessment}})
-    return entries.save(card, trained.net, zoo, rng=np.random.default_rng(trained.seed))
-
-
-def fastest_precision(device: str) -> str:
-    """Name Lightning's precision that a device computes fastest: bfloat16 where native.
-
-    Parameters
-    ----------
-    device : {"cpu", "cuda"}
-        On a CPU without AVX-512-BF16 or AMX, bfloat16 is emulated and several times
-        slower than float32.
-    """
-    if device == "cuda":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-    capable = torch.cpu.get_capabilities()
-    return "bf16-mixed" if any(capable.get(name) for name in NATIVE_BFLOAT16) else "32"
-
-
-def _fit(trainer: L.Trainer, task: Task, loaders: Any, saved: Path | None) -> None:
-    """Train, from where a run was saved if it was."""
-    training, validation = loaders
-    if saved is not None:
-        _check_saved(saved)
-    try:
-        trainer.fit(
-            task, training, validation, ckpt_path=saved, weights_only=True if saved else None
-        )
-    except SystemExit as error:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from error
-
-
-def _check_saved(path: Path) -> None:
-    """Refuse what is no checkpoint, or holds more than tensors and plain values.
-
-    The file is our own, from the user's zoo; should it not be, nothing in it is run.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise TrainingError(
-            f"{path}: cannot be taken up ({said}); leave --resume out to begin anew"
-        ) from error
-
-
-def _trainer(recipe: Recipe, device: str, progress: Progress, checkpoint: Path | None) -> L.Trainer:
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    chosen = chosen_device(device)
-    return L.Trainer(
-        max_epochs=recipe.epochs,
-        accelerator=chosen,
-        devices=1,
-        precision=fastest_precision(chosen),  # type: ignore[arg-type]
-        gradient_clip_val=recipe.clip or None,
-        callbacks=[
-            EarlyStopping(
-                monitor=recipe.monitor,
-                mode="max" if recipe.monitor == "valid_accuracy" else "min",
-                patience=recipe.patience,
-            ),
-            Steps(progress),
-            *([Checkpoints(checkpoint)] if checkpoint else []),
-        ],
-        default_root_dir=Path.cwd(),
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+        yield

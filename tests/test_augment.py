@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -75,7 +77,7 @@ def one_hot(batch: int) -> tuple[Tensor, Tensor]:
 
 def test_mixup_blends_a_segment_and_its_target_in_the_same_shares() -> None:
     x, targets = one_hot(16)
-    mixed, mixed_targets = augment.mixup(x, targets, alpha=1.0)
+    (mixed,), mixed_targets = augment.mixup((x,), targets, alpha=1.0)
     # float32 adds up 16 shares: 1e-6 of each, times numbers up to 15.
     torch.testing.assert_close(mixed_targets.sum(dim=1), torch.ones(16), rtol=0, atol=1e-6)
     assert (mixed_targets >= 0).all()
@@ -87,7 +89,7 @@ def test_mixup_blends_a_segment_and_its_target_in_the_same_shares() -> None:
 
 def test_each_segment_draws_its_own_share() -> None:
     x, targets = one_hot(64)
-    _, mixed = augment.mixup(x, targets, alpha=1.0)
+    _, mixed = augment.mixup((x,), targets, alpha=1.0)
     own = mixed.diagonal()
     assert len(torch.unique(own)) > 50
     assert 0.3 < own.mean() < 0.7  # Beta(1, 1) is uniform; its mean of 64 is 0.5 ± 0.04
@@ -95,7 +97,7 @@ def test_each_segment_draws_its_own_share() -> None:
 
 def test_small_alpha_mixes_little() -> None:
     x, targets = one_hot(256)
-    _, mixed = augment.mixup(x, targets, alpha=0.01)
+    _, mixed = augment.mixup((x,), targets, alpha=0.01)
     # Beta(0.01, 0.01) is nearly a coin: almost every share is within 1 % of 0 or 1.
     assert (mixed.max(dim=1).values > 0.99).float().mean() > 0.9
     assert mixed.isfinite().all()
@@ -104,25 +106,171 @@ def test_small_alpha_mixes_little() -> None:
 def test_alpha_zero_is_the_identity_and_draws_nothing() -> None:
     x, targets = one_hot(8)
     before = torch.get_rng_state()
-    mixed, mixed_targets = augment.mixup(x, targets, alpha=0.0)
-    assert torch.equal(mixed, x)
-    assert torch.equal(mixed_targets, targets)
+    (mixed,), mixed_targets = augment.mixup((x,), targets, alpha=0.0)
+    assert mixed is x
+    assert mixed_targets is targets
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_mixup_leaves_its_inputs_as_they_were() -> None:
     x, targets = one_hot(8)
-    augment.mixup(x, targets, alpha=1.0)
+    augment.mixup((x,), targets, alpha=1.0)
     assert torch.equal(x, one_hot(8)[0])
     assert torch.equal(targets, one_hot(8)[1])
 
 
-def test_the_seed_repeats_both() -> None:
-    x, targets = torch.rand(16, 20, 40), torch.eye(16)
+def test_mixup_blends_all_forms_of_a_segment_alike() -> None:
+    numbers, targets = one_hot(16)
+    x = (numbers, numbers[:, 0, :2].clone(), 2.0 * numbers[:, None].double())
+    (mels, waves, deeper), _ = augment.mixup(x, targets, alpha=1.0)
+    assert [form.shape for form in (mels, waves, deeper)] == [form.shape for form in x]
+    assert deeper.dtype == torch.float64
+    torch.testing.assert_close(waves, mels[:, 0, :2], rtol=0, atol=0)
+    # float32 and float64 of numbers up to 30
+    torch.testing.assert_close(deeper, 2.0 * mels[:, None].double(), rtol=0, atol=1e-5)
 
-    def once(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+
+def test_mixup_draws_shares_first_and_then_partners() -> None:
+    # Trained nets hang on it: a seed stands for these very numbers.
+    x, targets = torch.rand(16, 3, 4), torch.eye(16)
+    (mixed,), mixed_targets = augment.mixup((x,), targets, alpha=0.4)
+    torch.manual_seed(0)
+    torch.rand(16, 3, 4)
+    share = torch.distributions.Beta(0.4, 0.4).sample((16,))
+    other = torch.randperm(16)
+    assert torch.equal(mixed, torch.lerp(x[other], x, share[:, None, None]))
+    assert torch.equal(mixed_targets, torch.lerp(targets[other], targets, share[:, None]))
+
+
+def test_gain_adds_the_same_decibels_to_all_bands() -> None:
+    x = torch.randn(200, 20, 40)
+    per_decibel = torch.linspace(0.05, 0.2, 20)
+    changes = augment.gain(x, decibels=6.0, per_decibel=per_decibel) - x
+    decibels = changes / per_decibel[:, None]
+    each = decibels.mean(dim=(1, 2))
+    # x + change - x in float32, over 0.05
+    torch.testing.assert_close(decibels, each[:, None, None].expand_as(x), rtol=0, atol=1e-4)
+    assert_fills(each, -6.0, 6.0)
+
+
+def test_gain_is_what_a_louder_recording_measures() -> None:
+    # A log-mel of a waveform 3 dB louder is 0.3 * ln 10 higher, its normalised form that / std.
+    power = torch.rand(8, 20, 40) + 0.1
+    mean, std = torch.randn(20, 1), torch.rand(20, 1) + 0.5
+    per_decibel = np.log(10) / 10 / std[:, 0]
+    louder = augment.gain((power.log() - mean) / std, decibels=3.0, per_decibel=per_decibel)
+    decibels = 10 * torch.log10((louder * std + mean).exp() / power)
+    torch.testing.assert_close(decibels, decibels[:, :1, :1].expand_as(power), rtol=0, atol=1e-4)
+    assert 1 < decibels.abs().max() <= 3 + 1e-4
+
+
+def test_amplify_multiplies_by_decibels_of_amplitude() -> None:
+    x = torch.rand(200, 50) + 0.5
+    decibels = 20 * torch.log10(augment.amplify(x, decibels=6.0) / x)
+    torch.testing.assert_close(decibels, decibels[:, :1].expand_as(x), rtol=0, atol=1e-4)
+    assert_fills(decibels[:, 0], -6.0, 6.0)
+
+
+def test_noise_is_white_gaussian_and_of_another_strength_for_each() -> None:
+    x = 3 + torch.zeros(200, 20, 200)
+    added = augment.noise(x, level=0.5) - x
+    strengths = added.std(dim=(1, 2))
+    assert_fills(strengths, 0.0, 0.5, slack=0.01)  # a deviation of 4,000 draws is sure to 1.1 %
+    scaled = added / strengths[:, None, None]
+    # 800,000 draws: deviations are 0.001 of the means, 0.003 of the kurtosis' 3 (a uniform's
+    # is 1.8).
+    assert abs(scaled.mean()) < 0.005
+    assert abs(scaled.pow(4).mean() - 3) < 0.05
+    assert abs((scaled[:, :, 1:] * scaled[:, :, :-1]).mean()) < 0.005
+    assert abs((scaled[:, 1:] * scaled[:, :-1]).mean()) < 0.005
+    assert abs((scaled[1:] * scaled[:-1]).mean()) < 0.005
+
+
+def test_shift_rolls_each_segment_as_a_whole() -> None:
+    x = torch.randn(400, 3, 40)
+    (shifted,) = augment.shift((x,), share=0.25)
+    ways = []
+    for before, after in zip(x, shifted, strict=True):
+        fits = [way for way in range(-20, 20) if torch.equal(before.roll(way, -1), after)]
+        assert len(fits) == 1
+        ways += fits
+    assert set(ways) == set(range(-10, 11))  # 400 draws of 21 miss one in 10^-7
+    assert abs(np.mean(ways)) < 1.2  # 4 deviations, 6.06 / 20
+
+
+def test_shift_takes_waveforms_all_the_way_round() -> None:
+    x = torch.arange(12.0).expand(300, 12)
+    (shifted,) = augment.shift((x,), share=1.0)
+    assert set(shifted[:, 0].tolist()) == set(range(12))
+
+
+def test_shift_moves_all_forms_of_a_segment_alike() -> None:
+    waves = torch.randn(50, 40 * 16)
+    mels = waves.reshape(50, 1, 40, 16).mean(dim=3)  # frames of 16 samples each
+    found = augment.shift((mels, waves), share=0.5)
+    torch.testing.assert_close(found[1].reshape(50, 1, 40, 16).mean(dim=3), found[0])
+    assert not torch.equal(found[0], mels)
+    longer = torch.arange(100.0).expand(50, 100)  # 2.5 of a frame: rounded down
+    frames = torch.arange(40.0).expand(50, 40)
+    firsts = [form[:, 0] for form in augment.shift((longer, frames), share=0.5)]
+    ways = torch.where(firsts[1] > 0, 40 - firsts[1], 0.0)
+    assert torch.equal(firsts[0], (-torch.floor(2.5 * ways)) % 100)
+
+
+def assert_fills(numbers: Tensor, low: float, high: float, *, slack: float = 1e-4) -> None:
+    """Check 200 uniform draws: within bounds, near both, spread evenly, no two alike."""
+    width = high - low
+    assert low - slack <= numbers.min() < low + 0.05 * width
+    assert high - 0.05 * width < numbers.max() <= high + slack
+    assert abs(numbers.mean() - (low + high) / 2) < 0.08 * width  # 4 deviations of 0.02
+    assert abs((numbers < low + width / 4).float().mean() - 0.25) < 0.12  # 4 of 0.03
+    assert len(torch.unique(numbers)) > 190
+
+
+PER_DECIBEL = torch.full((20,), 0.1)
+# name: the shape it takes, and the function of one size
+ALL: dict[str, tuple[tuple[int, ...], Callable[[Tensor, float], Tensor]]] = {
+    "mask": ((16, 20, 40), lambda x, size: augment.mask(x, frequency=size, time=size)),
+    "gain": ((16, 20, 40), lambda x, size: augment.gain(x, decibels=size, per_decibel=PER_DECIBEL)),
+    "amplify": ((16, 800), lambda x, size: augment.amplify(x, decibels=size)),
+    "noise": ((16, 20, 40), lambda x, size: augment.noise(x, level=size)),
+    "noise of waveforms": ((16, 800), lambda x, size: augment.noise(x, level=size)),
+    "shift": ((16, 20, 40), lambda x, size: augment.shift((x,), share=size)[0]),
+    "shift of waveforms": ((16, 800), lambda x, size: augment.shift((x,), share=size)[0]),
+    "mixup": ((16, 20, 40), lambda x, size: augment.mixup((x,), torch.eye(16), alpha=size)[0][0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_zero_changes_nothing_and_draws_nothing(name: str) -> None:
+    shape, change = ALL[name]
+    x = torch.rand(shape)
+    before = torch.get_rng_state()
+    assert torch.equal(change(x, 0.0), x)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_seed_repeats_it_and_the_input_stays(name: str) -> None:
+    shape, change = ALL[name]
+    x = torch.rand(shape)
+    kept = x.clone()
+
+    def once(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        return augment.mask(x, frequency=0.5, time=0.5), *augment.mixup(x, targets, alpha=0.4)
+        return change(x, 0.5)
 
-    assert all(torch.equal(a, b) for a, b in zip(once(3), once(3), strict=True))
-    assert not any(torch.equal(a, b) for a, b in zip(once(3), once(4), strict=True))
+    first = once(3)
+    assert torch.equal(first, once(3))
+    assert not torch.equal(first, once(4))
+    assert torch.equal(x, kept)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ALL)
+def test_shape_and_dtype_stay(name: str, dtype: torch.dtype) -> None:
+    shape, change = ALL[name]
+    changed = change(torch.rand(shape).to(dtype), 0.5)
+    assert changed.dtype == dtype
+    assert changed.shape == shape
+    assert changed.isfinite().all()

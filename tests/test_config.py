@@ -36,6 +36,12 @@ RECIPE_LIMITS: dict[str, tuple[Any, Any, Any, Any]] = {
     "mixup": (0.0, 10.0, -0.1, 10.1),
     "frequency_mask": (0.0, 1.0, -0.1, 1.1),
     "time_mask": (0.0, 1.0, -0.1, 1.1),
+    "gain": (0.0, 60.0, -0.1, 60.1),
+    "noise": (0.0, 100.0, -0.1, 100.1),
+    "shift": (0.0, 0.5, -0.1, 0.51),
+    "tempo": (0.0, 1.0, -0.1, 1.1),
+    "pitch": (0.0, 12.0, -0.1, 12.1),
+    "copies": (0, 8, -1, 9),
     "ema": (0.0, 0.99999, -0.1, 1.0),
 }
 LIMITS: list[tuple[Any, str, tuple[Any, Any, Any, Any]]] = [
@@ -101,18 +107,19 @@ def test_default_front_end_draws_387_columns_of_thirty_seconds() -> None:
 
 
 def test_default_segment_is_39_columns() -> None:
-    assert (SEGMENTS.length(FEATURES), SEGMENTS.hop(FEATURES)) == (39, 39)  # 3 · 12.9 = 38.7
+    rate = FEATURES.frame_rate
+    assert (SEGMENTS.length(rate), SEGMENTS.hop(rate)) == (39, 39)  # 3 · 12.9 = 38.7
 
 
 def test_segment_has_a_frame_at_least() -> None:
-    slow = FeatureSpec(hop_length=65_536)  # one frame in three seconds
+    slow = FeatureSpec(hop_length=65_536).frame_rate  # one frame in three seconds
     spec = SegmentSpec(seconds=0.05, hop_seconds=0.05)
     assert (spec.length(slow), spec.hop(slow)) == (1, 1)
 
 
 def test_length_and_hop_are_not_mixed_up() -> None:
     spec = SegmentSpec(seconds=4.0, hop_seconds=1.0)
-    tenths = FeatureSpec(sample_rate=10_000, hop_length=1_000)
+    tenths = FeatureSpec(sample_rate=10_000, hop_length=1_000).frame_rate
     assert (spec.length(tenths), spec.hop(tenths)) == (40, 10)
 
 

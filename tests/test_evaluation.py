@@ -9,6 +9,7 @@ from sklearn import metrics as reference
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import DatasetError, ZooError
 from mgr_cli.evaluation import Evaluation, evaluate, record
+from mgr_cli.inputs import Arrays
 from mgr_cli.metrics import SCORES
 from mgr_cli.plans import Plan
 from mgr_cli.prediction import Predictor
@@ -18,8 +19,9 @@ from tests import tiny
 PROJECTION = np.random.default_rng(2).normal(size=(16, 3)) / 4
 
 
-def wavering(x: np.ndarray) -> np.ndarray:
+def wavering(inputs: Arrays) -> np.ndarray:
     """Judge by a random projection of the segment: now right, now wrong."""
+    (x,) = inputs
     logits = x.mean(axis=2) @ PROJECTION
     exponentials = np.exp(8 * (logits - logits.max(axis=1, keepdims=True)))
     probs: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -9,6 +9,7 @@ import mgr_cli
 HOMES = {
     "Dealing": "preparation",
     "FeatureSpec": "config",
+    "Machine": "trainer",
     "MgrError": "errors",
     "Prediction": "prediction",
     "Predictor": "prediction",
@@ -22,7 +23,7 @@ HOMES = {
     "load_dataset": "data.prepared",
     "log_mel": "features.mel",
     "prepare": "preparation",
-    "publish": "training",
+    "publish": "publication",
     "train": "training",
 }
 RENAMED = {"handcrafted_features": "extract", "load_audio": "load", "load_dataset": "load"}

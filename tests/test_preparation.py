@@ -253,18 +253,18 @@ def test_normalisation_is_that_of_the_training_frames_alone(tmp_path: Path) -> N
     train = [n for n in range(12) if n % 3 != 2]
     frames = np.concatenate([reader.frames(n) for n in train], axis=1).astype(np.float64)
     # Two orders of summation in float64.
-    np.testing.assert_allclose(made.normalisation.mean, frames.mean(axis=1), rtol=1e-12)
-    np.testing.assert_allclose(made.normalisation.std, frames.std(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(made.normalisations["log-mel"].mean, frames.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(made.normalisations["log-mel"].std, frames.std(axis=1), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "same"), [("blues/02.png", True), ("rock/03.png", False)])
 def test_normalisation_hears_nothing_of_a_test_track(tmp_path: Path, name: str, same: bool) -> None:
     root = write_set(tmp_path / "raw")  # every third track is for testing: 02, 05, …
-    before = make(root, tmp_path).dataset.normalisation
+    before = make(root, tmp_path).dataset.normalisations["log-mel"]
     Image.fromarray(np.tile(np.array([0, 255], np.uint8), (16, 10))).save(root / name)
     after = make(root, tmp_path)
     assert after.n_reused == 8
-    assert (after.dataset.normalisation == before) is same
+    assert (after.dataset.normalisations["log-mel"] == before) is same
 
 
 def test_set_without_splits_is_split_by_genre_and_seed(tmp_path: Path) -> None:

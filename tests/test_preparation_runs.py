@@ -87,7 +87,8 @@ def test_track_that_only_one_kind_cannot_have_is_whole_for_the_others(
     made = make(songs, tmp_path, "log-mel")
     assert (made.bad, made.n_reused) == ([], 10)
     assert made.dataset.reader().n_rows(8) > 0  # rock/7.wav
-    with pytest.raises(DatasetError, match=r"prepare it again.*with `--features waveform`"):
+    command = r"make them with `mgr prepare .*songs --features log-mel,waveform`"
+    with pytest.raises(DatasetError, match=command):
         made.dataset.reader("waveform")
 
 
@@ -112,7 +113,9 @@ def test_folds_are_dealt_and_turned(tmp_path: Path) -> None:
         turned = prepared.load(tmp_path / "set").tested_on(fold)
         assert turned.tested_fold == fold
         tested += turned.tracks.track_id[turned.tracks.split == "test"].tolist()
-        assert (turned.normalisation == dataset.normalisation) is (fold == 0)
+        assert (turned.normalisations["log-mel"] == dataset.normalisations["log-mel"]) is (
+            fold == 0
+        )
     assert sorted(tested) == sorted(dataset.tracks.track_id)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from mgr_cli.config import FEATURES, Recipe
 from mgr_cli.data.sources import SOURCES
+from mgr_cli.features.handcrafted import NAMES
 from mgr_cli.models import registry
 from mgr_cli.plans import PRESETS
 from mgr_cli.recipes import training_of
@@ -30,8 +31,9 @@ COMMANDS = [line for line in shell_lines() if line.startswith("mgr ")]
 def architecture_table() -> str:
     rows = []
     for row in registry.ARCHITECTURES.values():
-        n_frames = row.segments.length(FEATURES)
-        net = registry.build(row.name, n_mels=FEATURES.n_mels, n_frames=n_frames, n_classes=10)
+        length = row.segments.length(FEATURES.frame_rate) if row.segments else 1
+        shape = {"n_mels": FEATURES.n_mels, "n_frames": length, "n_samples": 2**19}
+        net = registry.build(row.name, shape | {"n_columns": len(NAMES)}, n_classes=10)
         n_parameters = sum(p.numel() for p in net.parameters())
         rows.append(f"| `{row.name}` | {row.summary} ({row.source}) | {n_parameters:,} |")
     return "\n".join(rows)

@@ -103,7 +103,7 @@ def stepped(recipe: Recipe) -> tuple[float, float]:
     net = nn.Linear(1, 1)
     nn.init.ones_(net.weight)
     nn.init.ones_(net.bias)
-    task = Task(net, replace(recipe, schedule="constant"), n_classes=1, on_epoch=None)
+    task = tiny.task(net, replace(recipe, schedule="constant"), n_classes=1)
     task._trainer = type("T", (), {"estimated_stepping_batches": 2})()
     optimizer = task.configure_optimizers()
     for _ in range(2):
@@ -157,12 +157,10 @@ def test_long_gradients_are_scaled_down(
 
 
 def test_loss_of_a_rare_class_counts_more() -> None:
-    task = Task(
-        nn.Flatten(), Recipe(mixup=0.0), n_classes=2, on_epoch=None,
-        weights=torch.tensor([3.0, 0.5]),
-    )  # fmt: skip
+    task = tiny.task(nn.Flatten(), Recipe(), n_classes=2, weights=torch.tensor([3.0, 0.5]))
+    task._trainer = type("T", (), {"world_size": 1})()
     x = torch.tensor([[[0.0, 1.0]], [[0.0, 1.0]]])
-    loss = task.training_step((x, torch.tensor([0, 1]), torch.arange(2)), 0).item()
+    loss = task.training_step(((x,), torch.tensor([0, 1]), torch.arange(2)), 0).item()
     of_first, of_second = math.log1p(math.e), math.log1p(math.exp(-1))
     assert loss == pytest.approx((3.0 * of_first + 0.5 * of_second) / 2, rel=1e-6)
 

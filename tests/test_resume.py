@@ -17,6 +17,7 @@ from mgr_cli.config import Recipe
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import TrainingError
 from mgr_cli.task import Epoch
+from mgr_cli.trainer import Machine
 from mgr_cli.training import Trained
 from tests import tiny
 
@@ -39,7 +40,7 @@ def run(dataset: PreparedDataset, recipe: Recipe, **options: Any) -> Trained:
         recipe=recipe,
         hyperparameters={"width": 2, "dropout": 0.3},
         segments=tiny.SEGMENTS,
-        device="cpu",
+        machine=Machine(device="cpu"),
         **options,
     )
 

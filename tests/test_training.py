@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mgr_cli import augment, metrics, training
+from mgr_cli import augment, metrics, publication, trainer, training
 from mgr_cli.config import Recipe
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.data.store import ShardReader, shard_path
@@ -19,6 +19,7 @@ from mgr_cli.errors import ArchitectureError, DatasetError, TrainingError, ZooEr
 from mgr_cli.evaluation import evaluate
 from mgr_cli.prediction import Predictor, score_with
 from mgr_cli.task import Epoch, Task
+from mgr_cli.trainer import Machine
 from mgr_cli.training import Trained
 from mgr_cli.zoo import entries
 from mgr_cli.zoo.card import load_card
@@ -26,12 +27,13 @@ from tests import shards, tiny
 
 # 12 training tracks of four segments each, 16 a batch.
 STEPS = 3
+CPU = Machine(device="cpu")
 
 
 @pytest.fixture(autouse=True)
 def float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compute alike on every CPU, so that figures can be worked out again."""
-    monkeypatch.setattr(training, "fastest_precision", lambda device: "32")
+    monkeypatch.setattr(trainer, "fastest_precision", lambda device: "32")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def train(dataset: PreparedDataset, recipe: Recipe, *, seed: int = 0) -> Trained
         hyperparameters=dict(tiny.NARROW),
         segments=tiny.SEGMENTS,
         seed=seed,
-        device="cpu",
+        machine=CPU,
     )
 
 
@@ -63,7 +65,7 @@ def equal(one: nn.Module, two: nn.Module) -> bool:
 
 
 def publish(trained: Trained, dataset: PreparedDataset, zoo: Path, name: str = "x") -> Path:
-    return training.publish(trained, dataset, zoo, name=name)
+    return publication.publish(trained, dataset, zoo, name=name)
 
 
 def test_it_learns_what_can_be_told_apart(easy: PreparedDataset, tmp_path: Path) -> None:
@@ -210,7 +212,7 @@ def test_epochs_are_the_limit_and_everybody_is_told(easy: PreparedDataset) -> No
     steps: list[tuple[int, int, str]] = []
     trained = training.train(
         easy, tiny.ARCHITECTURE, recipe=replace(tiny.RECIPE, epochs=2),
-        hyperparameters=dict(tiny.NARROW), segments=tiny.SEGMENTS, device="cpu",
+        hyperparameters=dict(tiny.NARROW), segments=tiny.SEGMENTS, machine=CPU,
         progress=lambda *step: steps.append(step), on_epoch=epochs.append,
     )  # fmt: skip
     assert tuple(epochs) == trained.history
@@ -223,7 +225,7 @@ def test_epochs_are_the_limit_and_everybody_is_told(easy: PreparedDataset) -> No
 def test_what_is_not_stated_is_the_architectures_own(easy: PreparedDataset) -> None:
     trained = training.train(
         easy, "cnn1d-gru", recipe=replace(tiny.RECIPE, epochs=1), segments=tiny.SEGMENTS,
-        device="cpu", hyperparameters={"hidden_dim": 4},
+        machine=CPU, hyperparameters={"hidden_dim": 4},
     )  # fmt: skip
     assert trained.hyperparameters == {"hidden_dim": 4, "num_layers": 1, "dropout": 0.3}
     assert not trained.net.training
@@ -238,7 +240,7 @@ def crops(
     original = Task.training_step
 
     def spy(self: Task, batch: Any, index: int) -> Tensor:
-        seen.append(batch[0].clone())
+        seen.append(batch[0][0].clone())
         return original(self, batch, index)
 
     with monkeypatch.context() as patch:
@@ -295,8 +297,29 @@ def test_an_output_that_is_no_number_names_its_epoch(
                 next(self.net.parameters()).fill_(torch.inf)
 
     monkeypatch.setattr(Task, "on_validation_epoch_start", explode, raising=False)
-    with pytest.raises(TrainingError, match="not finite after epoch 2; try a lower"):
-        train(easy, tiny.RECIPE)
+    trained = train(easy, tiny.RECIPE)
+    assert trained.problem.startswith("the net's output is not finite after epoch 2; try a lower")
+
+
+def test_a_run_that_diverges_keeps_the_last_good_weights(
+    easy: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Task.training_step
+
+    def explode(self: Task, batch: Any, index: int) -> Tensor:
+        if self.current_epoch == 2 and index == 2:
+            with torch.no_grad():
+                next(self.net.parameters()).fill_(torch.nan)
+        return original(self, batch, index)
+
+    whole = train(easy, replace(tiny.RECIPE, epochs=2))
+    monkeypatch.setattr(Task, "training_step", explode)
+    trained = train(easy, tiny.RECIPE)
+    assert trained.problem == "the loss is nan at step 8 of epoch 3; try a lower learning rate"
+    assert len(trained.history) == 2
+    assert equal(trained.net, whole.net)
+    card = load_card(publish(trained, easy, tmp_path))
+    assert "it ended early: the loss is nan at step 8" in card.provenance
 
 
 def test_a_genre_without_a_training_track_is_named(easy: PreparedDataset) -> None:
@@ -346,7 +369,7 @@ def test_published_entry_says_how_it_came_about(easy: PreparedDataset, tmp_path:
     assert card.hyperparameters == tiny.NARROW
     assert card.classes == easy.genres
     assert card.features == easy.spec
-    assert card.normalisation == easy.normalisation
+    assert card.normalisation == easy.normalisations
     assert card.segments == tiny.SEGMENTS
     assert card.recipe == trained.recipe
     assert card.best_epoch == trained.best.number
@@ -377,7 +400,7 @@ def test_published_entry_computes_what_the_trained_net_does(
 def test_names_are_free_or_refused(easy: PreparedDataset, tmp_path: Path) -> None:
     trained = train(easy, replace(tiny.RECIPE, epochs=1))
     named = replace(easy, name="My Tracks")
-    names = [training.publish(trained, named, tmp_path).name for _ in range(2)]
+    names = [publication.publish(trained, named, tmp_path).name for _ in range(2)]
     assert names == ["short-chunk-resnet-my-tracks", "short-chunk-resnet-my-tracks-2"]
     with pytest.raises(ZooError, match="exists already"):
         publish(trained, easy, tmp_path, names[0])
@@ -402,7 +425,7 @@ ONE = torch.ones(1, 3, 3)  # whose first logit is the weight
 
 def test_validated_weights_are_the_running_average() -> None:
     net = Scalar()
-    step = Task(net, Recipe(ema=0.9), n_classes=2, on_epoch=None)
+    step = tiny.task(net, Recipe(ema=0.9), n_classes=2)
     average = 0.0
     for number, weight in enumerate([2.0, 5.0, -1.0, 4.0]):
         with torch.no_grad():
@@ -416,7 +439,7 @@ def test_validated_weights_are_the_running_average() -> None:
 
 def test_without_average_the_net_itself_is_validated() -> None:
     net = Scalar()
-    step = Task(net, Recipe(ema=0.0), n_classes=2, on_epoch=None)
+    step = tiny.task(net, Recipe(ema=0.0), n_classes=2)
     step.on_train_batch_end()
     assert step.validated is net
 
@@ -446,7 +469,7 @@ def test_the_average_is_what_training_keeps(
 
 def test_norms_and_biases_are_not_decayed(monkeypatch: pytest.MonkeyPatch) -> None:
     net = tiny.net()
-    step = Task(net, Recipe(weight_decay=0.3, schedule="constant"), n_classes=3, on_epoch=None)
+    step = tiny.task(net, Recipe(weight_decay=0.3, schedule="constant"), n_classes=3)
     monkeypatch.setattr(step, "_trainer", SimpleNamespace(estimated_stepping_batches=10))
     decayed = {
         id(parameter): group["weight_decay"]
@@ -466,11 +489,11 @@ def test_norms_and_biases_are_not_decayed(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def loss_of(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> float:
-    step = Task(Scalar(), recipe, n_classes=2, on_epoch=None)
-    fake = SimpleNamespace(global_step=0, current_epoch=0)
+    step = tiny.task(Scalar(), recipe, n_classes=2)
+    fake = SimpleNamespace(global_step=0, current_epoch=0, world_size=1)
     monkeypatch.setattr(step, "_trainer", fake)
     x = torch.stack([torch.full((2, 2), 0.5), torch.full((2, 2), 2.0)])
-    return float(step.training_step((x, torch.tensor([0, 1]), torch.arange(2)), 0).detach())
+    return float(step.training_step(((x,), torch.tensor([0, 1]), torch.arange(2)), 0).detach())
 
 
 def test_the_loss_is_cross_entropy_with_smoothed_targets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -495,10 +518,13 @@ def test_masks_and_mixup_reach_the_step(monkeypatch: pytest.MonkeyPatch) -> None
         asked.update(frequency=frequency, time=time)
         return 0 * x
 
-    def mixup(x: Tensor, targets: Tensor, *, alpha: float) -> tuple[Tensor, Tensor]:
+    def mixup(
+        inputs: tuple[Tensor, ...], targets: Tensor, *, alpha: float
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
         asked.update(alpha=alpha)
+        (x,) = inputs
         assert not x.any()  # masked before
-        return x + 2, targets.flip(0)
+        return (x + 2,), targets.flip(0)
 
     monkeypatch.setattr(augment, "mask", mask)
     monkeypatch.setattr(augment, "mixup", mixup)
@@ -525,7 +551,7 @@ def test_a_cpu_computes_in_bfloat16_only_where_it_is_native(
 ) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capable)
-    assert training.fastest_precision("cpu") == expected
+    assert trainer.fastest_precision("cpu") == expected
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "32")])
@@ -538,4 +564,4 @@ def test_a_gpu_computes_in_bfloat16_only_where_it_is_native(
         "is_bf16_supported",
         lambda including_emulation=True: native or including_emulation,
     )
-    assert training.fastest_precision("cuda") == expected
+    assert trainer.fastest_precision("cuda") == expected

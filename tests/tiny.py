@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from mgr_cli.augmentation import Augmentation
 from mgr_cli.config import SPLITS, FeatureSpec, Recipe, SegmentSpec
 from mgr_cli.data import prepared as datasets
 from mgr_cli.data.dataset import COLUMNS, PreparedDataset
@@ -18,6 +19,7 @@ from mgr_cli.data.store import OK, shard_path
 from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.models import registry
 from mgr_cli.plans import Plan
+from mgr_cli.task import Task
 from mgr_cli.zoo import entries
 from mgr_cli.zoo.card import Card, TrainedOn, WeightsFile
 from tests import shards
@@ -73,7 +75,8 @@ def dataset(
         layout="made up",
         genres=tuple(genres),
         plan=Plan(spec=SPEC),
-        bands=NORMALISATION,
+        normalisations={"log-mel": NORMALISATION},
+        source="/music/tiny",
         tracks=pd.DataFrame(rows, columns=list(COLUMNS)),
     )
     datasets.save(whole, details={})
@@ -84,7 +87,9 @@ def net(*, seed: int = 0) -> nn.Module:
     """Make an untrained net in evaluation mode, its batch norms as if it had seen something."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        made = registry.build(ARCHITECTURE, n_mels=16, n_frames=39, n_classes=3, changes=NARROW)
+        made = registry.build(
+            ARCHITECTURE, {"n_mels": 16, "n_frames": 39}, n_classes=3, changes=NARROW
+        )
         made.train()
         for _ in range(3):
             made(torch.randn(8, SPEC.n_mels, LENGTH))
@@ -101,8 +106,9 @@ def card(name: str = "tiny", *, created: str = "2024-05-01T12:00:00+00:00") -> C
         hyperparameters=dict(NARROW),
         n_parameters=0,
         classes=GENRES,
+        eats=("log-mel",),
         features=SPEC,
-        normalisation=NORMALISATION,
+        normalisation={"log-mel": NORMALISATION},
         segments=SEGMENTS,
         vote="mean",
         recipe=RECIPE,
@@ -125,3 +131,9 @@ def entry(
     return entries.save(
         card(name, created=created), net(seed=seed), zoo, rng=np.random.default_rng(seed)
     )
+
+
+def task(net: nn.Module, recipe: Recipe, *, n_classes: int, weights: Tensor | None = None) -> Task:
+    """Make what trains a net on log-mels, outside of any run."""
+    augmentation = Augmentation(recipe, ("log-mel",))
+    return Task(net, recipe, augmentation, n_classes=n_classes, seed=0, weights=weights)

@@ -29,6 +29,12 @@ _screen: Console | None = None
 must print all lines, whole ones, else they would be written into it."""
 
 
+def hush() -> None:
+    """Say nothing more: another process speaks for this one."""
+    global out, err
+    out, err = Console(quiet=True), Console(quiet=True)
+
+
 def data(text: str) -> None:
     """Print whole lines on stdout as they are, with file names that are not UTF-8."""
     if _screen is not None:

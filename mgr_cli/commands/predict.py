@@ -172,9 +172,13 @@ class _Table:
 
         ranked = prediction.ranked()[: self._top]
         colours = {genre: COLOURS[place % len(COLOURS)] for place, (genre, _) in enumerate(ranked)}
+        heard = (
+            f"{len(prediction.starts)} segments, {predictor.card.name}, {prediction.vote} vote"
+            if predictor.card.segments
+            else f"as a whole, {predictor.card.name}"
+        )
         console.out.print(
-            f"{name}  {prediction.seconds:.1f} s, {len(prediction.starts)} segments, "
-            f"{predictor.card.name}, {prediction.vote} vote",
+            f"{name}  {prediction.seconds:.1f} s, {heard}",
             style="dim", markup=False,
         )  # fmt: skip
         width = max(len(genre) for genre, _ in ranked)
@@ -183,7 +187,8 @@ class _Table:
             line.append(_bar(prob, BAR), style=colours[genre])
             line.append(f"  {100 * prob:5.1f} %")
             console.out.print(line)
-        _show_timeline(prediction, colours)
+        if predictor.card.segments:
+            _show_timeline(prediction, colours)
         if prediction.padded:
             console.note(
                 f"padded: {prediction.seconds:.2f} s were repeated to fill a segment of "

@@ -168,10 +168,7 @@ def command(
     summary.show_bad(done)
     if report is not None:
         summary.write_report(dataset, found, folder, report)
-    if "log-mel" in dataset.plan.kinds:
-        console.note(f"train on it with `mgr train --data {dataset.name}`")
-    else:
-        console.note("no architecture of this version eats these features alone; nets want log-mel")
+    console.note(f"train on it with `mgr train --data {dataset.name}`")
     if strict and done.bad:
         raise typer.Exit(console.SOME_FAILED)
 

@@ -1,20 +1,23 @@
 """A prepared dataset: its tracks, and the way to their features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mgr_cli.config import SPLITS, FeatureSpec, Split
+from mgr_cli.config import SPLITS, FeatureSpec, SegmentSpec, Split
 from mgr_cli.data import splits
 from mgr_cli.data.store import OK, ShardReader
 from mgr_cli.errors import DatasetError
-from mgr_cli.features.normalisation import Normalisation
-from mgr_cli.plans import Kind, Plan
+from mgr_cli.features.normalisation import LARGEST, SMALLEST, Normalisation
+from mgr_cli.inputs import Inputs
+from mgr_cli.plans import AUDIO_KINDS, VECTORS, Kind, Plan
 
 FRAMES_AT_ONCE = 8_192  # of a track, where all of them are gone through
+SAMPLES_AT_ONCE = 2**20
 COLUMNS = (
     "track_id", "path", "genre", "genres", "artist", "album", "title",
     "seconds", "sample_rate", "codec", "split", "fold", "status", "digest", "decoder",
@@ -37,12 +40,14 @@ class PreparedDataset:
         What was computed of its tracks.
     tracks : pd.DataFrame
         One row a track in the order of the shards, with the columns of `COLUMNS`.
-    bands : Normalisation or None
-        Of the log-mels, from the training split; None where there are none.
+    normalisations : dict of Normalisation
+        By kind of features, from the training split.
     columns : tuple of str
         Names of the features that are one row a track; empty where there are none.
     origin : str
         Who computed those; empty where it was this program.
+    source : str
+        Where the tracks lie.
     """
 
     root: Path
@@ -51,9 +56,10 @@ class PreparedDataset:
     genres: tuple[str, ...]
     plan: Plan
     tracks: pd.DataFrame = field(repr=False, compare=False)
-    bands: Normalisation | None = None
+    normalisations: Mapping[Kind, Normalisation] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     origin: str = ""
+    source: str = ""
 
     @property
     def spec(self) -> FeatureSpec:
@@ -66,19 +72,6 @@ class PreparedDataset:
         """
         self._expect("log-mel")
         return self.plan.spec
-
-    @property
-    def normalisation(self) -> Normalisation:
-        """Mean and deviation of the log-mels' bands, from the training split.
-
-        Raises
-        ------
-        DatasetError
-            If there are no log-mels.
-        """
-        self._expect("log-mel")
-        assert self.bands is not None
-        return self.bands
 
     @property
     def n_folds(self) -> int:
@@ -170,17 +163,49 @@ class PreparedDataset:
             splits.split_of_fold(int(own), tested=fold, n_folds=n_folds) if own else ""
             for own in self.tracks.fold
         ]
-        turned = replace(self, tracks=self.tracks.assign(split=split))
-        if self.bands is None:
-            return turned
-        return replace(turned, bands=normalisation_of(self.reader(), turned.numbers("train")))
+        return normalised(replace(self, tracks=self.tracks.assign(split=split)))
+
+    def inputs(self, kinds: Sequence[Kind], segments: SegmentSpec | None) -> Inputs:
+        """Say how tracks are cut into what a net takes.
+
+        Parameters
+        ----------
+        kinds : sequence of Kind
+            What it takes; a table of features does where hand-crafted ones are asked for.
+        segments : SegmentSpec, optional
+            None takes a track as a whole.
+
+        Raises
+        ------
+        DatasetError
+            If the dataset was prepared without some of them; the message says how it gets them.
+        """
+        own = vector_kind(self.plan)
+        found = tuple(own if own and kind in VECTORS else kind for kind in kinds)
+        for kind in found:
+            self._expect(kind)
+        return Inputs(found, self.plan.spec, segments, self.normalisations)
+
+    def track(self, number: int) -> "StoredTrack":
+        """Return the features of a track by its number."""
+        return StoredTrack(self._readers, number)
+
+    @cached_property
+    def _readers(self) -> dict[Kind, ShardReader]:
+        return {kind: ShardReader(self.root / kind) for kind in self.plan.kinds}
 
     def _expect(self, kind: Kind) -> None:
-        if kind not in self.plan.kinds:
-            raise DatasetError(
-                f"{self.root}: no {kind} features, it has {', '.join(self.plan.kinds)}; "
-                f"prepare it again, from audio or pictures, with `--features {kind}`"
-            )
+        if kind in self.plan.kinds:
+            return
+        wanted = ",".join((*(own for own in self.plan.kinds if own in AUDIO_KINDS), kind))
+        advice = (
+            f"make them with `mgr prepare {self.source} --features {wanted}`"
+            if self.plan.kinds[0] in AUDIO_KINDS and self.layout != "images"
+            else f"make them of the sound itself, with `mgr prepare FOLDER --features {kind}`"
+        )
+        raise DatasetError(
+            f"{self.root}: no {kind} features, it has {', '.join(self.plan.kinds)}; {advice}"
+        )
 
     def counts(self) -> dict[Split, int]:
         """Return how many usable tracks each split has."""
@@ -190,33 +215,73 @@ class PreparedDataset:
 
 def vector_kind(plan: Plan) -> Kind | None:
     """Return the kind of a plan's features that are one row a track, if there is one."""
-    return next((kind for kind in ("handcrafted", "table") if kind in plan.kinds), None)
+    return next((kind for kind in VECTORS if kind in plan.kinds), None)
 
 
-def normalisation_of(reader: ShardReader, numbers: Sequence[int] | np.ndarray) -> Normalisation:
-    """Compute the band-wise mean and standard deviation over some tracks' frames.
+class StoredTrack:
+    """One track's features, on disk.
 
     Parameters
     ----------
-    reader : ShardReader
-        Of the features.
-    numbers : sequence of int
-        Tracks of the training split.
-
-    Returns
-    -------
-    Normalisation
-        Sums are in float64; a band that never changes gets a standard deviation of 1.
+    readers : mapping
+        By kind of features.
+    number : int
+        Of the track.
     """
+
+    def __init__(self, readers: Mapping[Kind, ShardReader], number: int) -> None:
+        self._readers = readers
+        self._number = number
+
+    def n_rows(self, kind: Kind) -> int:
+        """Return how many frames or samples there are."""
+        return self._readers[kind].n_rows(self._number)
+
+    def read(self, kind: Kind, start: int, stop: int) -> np.ndarray:
+        """Return some rows, np.ndarray [shape=(n_bands, stop - start)], fewer at the end."""
+        reader = self._readers[kind]
+        match kind:
+            case "log-mel":
+                return reader.frames(self._number, start, stop)
+            case "waveform":
+                return reader.samples(self._number, start, stop)[None]
+            case "handcrafted" | "table":
+                return reader.rows(self._number, start, stop).T
+
+
+def normalised(dataset: PreparedDataset) -> PreparedDataset:
+    """Return a dataset with the mean and the deviation of its training split, kind by kind.
+
+    Raises
+    ------
+    DatasetError
+        If the split is empty.
+    """
+    numbers = dataset.numbers("train").tolist()
+    found = {
+        kind: moments(kind, [dataset.track(number) for number in numbers])
+        for kind in dataset.plan.kinds
+    }
+    return replace(dataset, normalisations=found)
+
+
+def moments(kind: Kind, tracks: Sequence[StoredTrack]) -> Normalisation:
+    """Compute the mean and standard deviation of each band over all rows of some tracks.
+
+    Sums are in float64; a band that does not change gets a standard deviation of 1.
+    """
+    at_once = SAMPLES_AT_ONCE if kind == "waveform" else FRAMES_AT_ONCE
     total = square = np.zeros(1)
-    n_frames = 0
-    for number in map(int, numbers):
-        for start in range(0, reader.n_rows(number), FRAMES_AT_ONCE):
-            levels = reader.frames(number, start, start + FRAMES_AT_ONCE).astype(np.float64)
-            total = total + levels.sum(axis=1)
-            square = square + (levels**2).sum(axis=1)
-            n_frames += levels.shape[1]
-    mean = total / n_frames
-    std = np.sqrt(np.maximum(square / n_frames - mean**2, 0))
-    std[std < 1e-6] = 1.0
+    n_rows = 0
+    for track in tracks:
+        n_own = track.n_rows(kind)
+        for start in range(0, n_own, at_once):
+            rows = track.read(kind, start, min(start + at_once, n_own)).astype(np.float64)
+            total = total + rows.sum(axis=1)
+            square = square + (rows**2).sum(axis=1)
+        n_rows += n_own
+    mean = total / n_rows
+    std = np.sqrt(np.maximum(square / n_rows - mean**2, 0))
+    std[std < SMALLEST] = 1.0
+    mean, std = np.clip(mean, -LARGEST, LARGEST), np.minimum(std, LARGEST)
     return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))

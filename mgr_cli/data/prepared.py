@@ -24,7 +24,7 @@ from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.files import write_text
 from mgr_cli.plans import Plan
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DESCRIPTION = "dataset.json"
 TRACKS = "tracks.csv"
 
@@ -47,7 +47,8 @@ def save(dataset: PreparedDataset, *, details: dict[str, Any]) -> None:
         "layout": dataset.layout,
         "genres": dataset.genres,
         "plan": asdict(dataset.plan),
-        "bands": asdict(dataset.bands) if dataset.bands else None,
+        "source": dataset.source,
+        "normalisations": {kind: asdict(each) for kind, each in dataset.normalisations.items()},
         "columns": dataset.columns,
         "origin": dataset.origin,
         "split_digest": dataset.split_digest,
@@ -81,9 +82,13 @@ def load(root: Path) -> PreparedDataset:
             genres=tuple(description["genres"]),
             plan=_plan(description["plan"]),
             tracks=tracks,
-            bands=_bands(description["bands"]),
+            normalisations={
+                kind: Normalisation(tuple(each["mean"]), tuple(each["std"]))
+                for kind, each in description["normalisations"].items()
+            },
             columns=tuple(description["columns"]),
             origin=description["origin"],
+            source=description["source"],
         )
         if dataset.split_digest != description["split_digest"]:
             raise ValueError(f"{TRACKS} was changed after it was prepared")
@@ -115,10 +120,6 @@ def track_ids(root: Path) -> set[str]:
 def _plan(values: dict[str, Any]) -> Plan:
     spec = FeatureSpec(**values["spec"])
     return Plan(**values | {"kinds": tuple(values["kinds"]), "spec": spec})
-
-
-def _bands(values: dict[str, Any] | None) -> Normalisation | None:
-    return None if values is None else Normalisation(tuple(values["mean"]), tuple(values["std"]))
 
 
 def newest(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Bringing every mel band to mean 0 and standard deviation 1."""
+"""Bringing every band of features to mean 0 and standard deviation 1."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -7,12 +7,16 @@ import numpy as np
 
 from mgr_cli.config import ON_CARDS
 
-LARGEST = 1e6  # beyond, or below its inverse, float32 soon gives what is not finite
+LARGEST = 1e12  # beyond, or below its inverse, float32 soon gives what is not finite
+SMALLEST = 1e-6  # a band that moves less is taken for one that does not
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation of each mel band over the frames of the training split."""
+    """Mean and standard deviation of each band over the rows of the training split.
+
+    A band is one of a log-mel's, or a column of a table of features; a waveform has one.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -23,15 +27,15 @@ class Normalisation:
             raise ValueError("normalisation needs one mean and one standard deviation a band")
         if not all(abs(value) <= LARGEST for value in self.mean):
             raise ValueError(f"normalisation: means are -{LARGEST:.0e} to {LARGEST:.0e}")
-        if not all(1 / LARGEST <= value <= LARGEST for value in self.std):
-            raise ValueError(f"normalisation: deviations are {1 / LARGEST:.0e} to {LARGEST:.0e}")
+        if not all(SMALLEST <= value <= LARGEST for value in self.std):
+            raise ValueError(f"normalisation: deviations are {SMALLEST:.0e} to {LARGEST:.0e}")
 
     def apply(self, levels: np.ndarray) -> np.ndarray:
         """Subtract the mean and divide by the standard deviation, band by band.
 
         Parameters
         ----------
-        levels : np.ndarray [shape=(..., n_mels, n_frames)]
+        levels : np.ndarray [shape=(..., n_bands, n_rows)]
             Not changed.
         """
         mean = np.asarray(self.mean, np.float32)[:, None]

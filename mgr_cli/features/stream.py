@@ -32,6 +32,10 @@ class LevelStream:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what is kept."""
         self._spool.close()
 
     def __len__(self) -> int:

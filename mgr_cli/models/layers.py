@@ -1,5 +1,7 @@
 """What several families of nets are made of."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 
@@ -22,15 +24,22 @@ def head(dim: int, n_classes: int, dropout: float) -> nn.Sequential:
 
 
 class Classifier(nn.Module):
-    """A net in two parts: `embed` makes one vector of a segment, `head` makes logits."""
+    """A net in two parts: `embed` makes one vector of a segment, `head` makes logits.
 
+    Attributes
+    ----------
+    embed : callable
+        A method of each net. It maps what the net eats, one tensor (batch, …) of each kind, to
+        (batch, dim). Declared as `nn.Module` declares `forward`, so that each net can name its
+        own inputs.
+    head : nn.Module
+        Maps (batch, dim) to (batch, n_classes).
+    """
+
+    embed: Callable[..., Tensor]
     head: nn.Module
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Map (batch, n_mels, n_frames) to (batch, dim)."""
-        raise NotImplementedError
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, n_mels, n_frames) to logits (batch, n_classes)."""
-        logits: Tensor = self.head(self.embed(x))
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Map what `embed` takes to logits (batch, n_classes)."""
+        logits: Tensor = self.head(self.embed(*inputs))
         return logits

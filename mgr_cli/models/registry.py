@@ -1,23 +1,27 @@
 """The table of architectures, read without importing torch.
 
-A net takes ``(batch, n_mels, n_frames)`` and has `forward` (logits), `embed` (one vector a
-segment) and `head`; it holds no front end, no softmax and no I/O.
+A net takes one tensor for each kind of features that it eats, ``(batch, n_mels, n_frames)`` of
+log-mels, ``(batch, n_samples)`` of waveforms, ``(batch, n_columns)`` of what is one row a track.
+It has `forward` (logits), `embed` (one vector a segment) and `head`; it holds no front end, no
+softmax and no I/O.
 """
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mgr_cli.config import SEGMENTS, Recipe, SegmentSpec
 from mgr_cli.errors import ArchitectureError
+from mgr_cli.plans import VECTORS, Kind
 
 if TYPE_CHECKING:  # torch is heavy, and this table is read at every start of the program
     from torch import nn
 
-DIMENSIONS = ("n_mels", "n_frames", "n_classes")  # given by the data, never by the user
+# Given by the data, never by the user.
+DIMENSIONS = ("n_mels", "n_frames", "n_samples", "n_columns", "n_classes")
 
 
 @dataclass(frozen=True)
@@ -32,24 +36,26 @@ class Architecture:
         ``module:function`` that makes the net. Its keyword arguments are the dimensions of the
         data (`n_frames` only where the net takes segments of one length) and the
         hyper-parameters.
-    eats : str
-        Kind of features.
+    eats : tuple of str
+        Kinds of features, one for each tensor that the net takes.
     recipe : Recipe
         How it is trained unless told otherwise.
-    segments : SegmentSpec
-        What it hears at a time, unless told otherwise.
+    segments : SegmentSpec or None
+        What it hears at a time, unless told otherwise; None where that is the track.
     summary, source : str
         One line each.
     """
 
     name: str
     builder: str
-    eats: str
+    eats: tuple[Kind, ...]
     recipe: Recipe
     summary: str
     source: str
-    segments: SegmentSpec = SEGMENTS
+    segments: SegmentSpec | None = SEGMENTS
 
+
+_LEVELS: tuple[Kind, ...] = ("log-mel",)
 
 _HYBRID = Recipe(
     epochs=60, learning_rate=1e-3, weight_decay=1e-2, label_smoothing=0.1,
@@ -69,6 +75,11 @@ _DEEP = Recipe(
     optimizer="adam", batch_size=32, learning_rate=3e-4, weight_decay=0.0, schedule="plateau"
 )  # fmt: skip
 _RECURRENT = Recipe(optimizer="adam", weight_decay=1e-4)
+_WAVE = replace(_RECURRENT, batch_size=16)
+_FEATURES = Recipe(
+    epochs=200, batch_size=32, optimizer="adam", learning_rate=1e-4, weight_decay=0.0,
+    schedule="constant", patience=3,
+)  # fmt: skip
 _TRANSFORMER = Recipe(
     learning_rate=3e-4, weight_decay=5e-2, label_smoothing=0.1,
     mixup=0.3, frequency_mask=0.2, time_mask=0.2,
@@ -79,64 +90,88 @@ _CLIP = SegmentSpec(seconds=30.0, hop_seconds=30.0)  # 1,292 of them
 
 _ROWS = (
     Architecture(
-        "cnn1d", "mgr_cli.models.hybrid:cnn1d", "log-mel", _HYBRID,
+        "cnn1d", "mgr_cli.models.hybrid:cnn1d", _LEVELS, _HYBRID,
         "convolution over time, global pooling", "seed 000, without its RNN",
     ),
     Architecture(
-        "cnn1d-gru", "mgr_cli.models.hybrid:cnn1d_gru", "log-mel", _HYBRID,
+        "cnn1d-gru", "mgr_cli.models.hybrid:cnn1d_gru", _LEVELS, _HYBRID,
         "convolution over time, then a GRU, global pooling", "seed 000",
     ),
     Architecture(
-        "cnn1d-lstm", "mgr_cli.models.hybrid:cnn1d_lstm", "log-mel", _HYBRID,
+        "cnn1d-lstm", "mgr_cli.models.hybrid:cnn1d_lstm", _LEVELS, _HYBRID,
         "convolution over time, then an LSTM, global pooling", "seed 000",
     ),
     Architecture(
-        "cnn2d", "mgr_cli.models.hybrid:cnn2d", "log-mel", _HYBRID,
+        "cnn2d", "mgr_cli.models.hybrid:cnn2d", _LEVELS, _HYBRID,
         "convolution over time and frequency, global pooling", "seed 000, without its RNN",
     ),
     Architecture(
-        "cnn2d-gru", "mgr_cli.models.hybrid:cnn2d_gru", "log-mel", _HYBRID,
+        "cnn2d-gru", "mgr_cli.models.hybrid:cnn2d_gru", _LEVELS, _HYBRID,
         "convolution over time and frequency, then a GRU", "seed 000",
     ),
     Architecture(
-        "cnn2d-lstm", "mgr_cli.models.hybrid:cnn2d_lstm", "log-mel", _HYBRID,
+        "cnn2d-lstm", "mgr_cli.models.hybrid:cnn2d_lstm", _LEVELS, _HYBRID,
         "convolution over time and frequency, then an LSTM", "seed 000",
     ),
     Architecture(
-        "cnn-segment", "mgr_cli.models.plain:cnn_segment", "log-mel", _SEGMENT,
+        "cnn-segment", "mgr_cli.models.plain:cnn_segment", _LEVELS, _SEGMENT,
         "four plain convolutions over short segments, global mean", "seed 001",
     ),
     Architecture(
-        "kostrzewa", "mgr_cli.models.plain:kostrzewa", "log-mel", _KOSTRZEWA,
+        "kostrzewa", "mgr_cli.models.plain:kostrzewa", _LEVELS, _KOSTRZEWA,
         "four 5 × 5 convolutions over a whole clip, one dense layer",
         "seed 002, after Kostrzewa et al., ICCS 2021", _TRACK,
     ),
     Architecture(
-        "resnet2d", "mgr_cli.models.crnn:resnet2d", "log-mel", _RECURRENT,
+        "resnet2d", "mgr_cli.models.crnn:resnet2d", _LEVELS, _RECURRENT,
         "four residual blocks down to one band, global pooling, perceptron",
         "seed 003, 2-D CNN", _CROP,
     ),
     Architecture(
-        "crnn", "mgr_cli.models.crnn:crnn", "log-mel", _RECURRENT,
+        "crnn", "mgr_cli.models.crnn:crnn", _LEVELS, _RECURRENT,
         "the same residual blocks, then an LSTM's last output", "seed 003, CRNN", _CROP,
     ),
     Architecture(
-        "cnn-deep", "mgr_cli.models.plain:cnn_deep", "log-mel", _DEEP,
+        "mm-crnn", "mgr_cli.models.crnn:mm_crnn", ("log-mel", "waveform"), _WAVE,
+        "that encoder and the one of wave-cnn1d side by side, then an LSTM's last output",
+        "seed 003, MM-CRNN", _CROP,
+    ),
+    Architecture(
+        "wave-cnn1d", "mgr_cli.models.crnn:wave_cnn1d", ("waveform",), _WAVE,
+        "four stages of strided convolution over samples, global pooling, perceptron",
+        "seed 003, 1-D CNN", _CROP,
+    ),
+    Architecture(
+        "ffnn", "mgr_cli.models.feedforward:ffnn", ("handcrafted",), _FEATURES,
+        "dense layers over the 518 features, or a table of others", "seed 002, FFNN", None,
+    ),
+    Architecture(
+        "cnn-deep", "mgr_cli.models.plain:cnn_deep", _LEVELS, _DEEP,
         "seven 3 × 3 convolutions over a whole clip, two dense layers", "seed 004", _CLIP,
     ),
     Architecture(
-        "vit", "mgr_cli.models.transformer:vit", "log-mel", _TRANSFORMER,
+        "vit", "mgr_cli.models.transformer:vit", _LEVELS, _TRANSFORMER,
         "transformer encoder over square patches, class token",
         "seed 004, after Dosovitskiy et al., ICLR 2021",
     ),
     Architecture(
-        "short-chunk-resnet", "mgr_cli.models.residual:short_chunk_resnet", "log-mel", _RESIDUAL,
+        "short-chunk-resnet", "mgr_cli.models.residual:short_chunk_resnet", _LEVELS, _RESIDUAL,
         "small residual net over short segments, mean and max pooling",
         "after Won et al., SMC 2020 (short-chunk CNN + Res)",
     ),
 )  # fmt: skip
 
 ARCHITECTURES: Mapping[str, Architecture] = {row.name: row for row in _ROWS}
+
+
+DEFAULTS = ("short-chunk-resnet", "ffnn", "wave-cnn1d")
+"""What is trained unless told otherwise: the first that eats what there is."""
+
+
+def default_for(kinds: Collection[Kind]) -> str:
+    """Name what is trained on some kinds of features unless told otherwise."""
+    known = {"handcrafted" if kind in VECTORS else kind for kind in kinds}
+    return next((name for name in DEFAULTS if set(find(name).eats) <= known), DEFAULTS[0])
 
 
 def find(name: str) -> Architecture:
@@ -193,9 +228,8 @@ def takes_one_length(name: str) -> bool:
 
 def build(
     name: str,
+    dimensions: Mapping[str, int],
     *,
-    n_mels: int,
-    n_frames: int,
     n_classes: int,
     changes: Mapping[str, Any] | None = None,
 ) -> "nn.Module":
@@ -205,23 +239,28 @@ def build(
     ----------
     name : str
         Of the architecture.
-    n_mels, n_frames, n_classes : int
-        Bands and frames of a segment, classes of its output.
+    dimensions : mapping
+        Of a segment, by those names of `DIMENSIONS` that it has: `n_mels` and `n_frames`,
+        `n_samples`, `n_columns`.
+    n_classes : int
+        Of its output.
     changes : mapping, optional
         Hyper-parameters that differ from the defaults.
 
     Raises
     ------
     ArchitectureError
-        If the name or a hyper-parameter is unknown, or a value is out of its range.
+        If the name or a hyper-parameter is unknown, a value is out of its range, or a
+        dimension is missing.
     """
     values = hyperparameters(name, changes or {})
     builder = _builder(name)
-    dimensions = {"n_mels": n_mels, "n_classes": n_classes}
-    if takes_one_length(name):
-        dimensions["n_frames"] = n_frames
+    given = {**dimensions, "n_classes": n_classes}
+    wanted = [key for key in inspect.signature(builder).parameters if key in DIMENSIONS]
+    if not set(wanted) <= set(given):
+        raise ArchitectureError(f"{name} eats {' and '.join(find(name).eats)}, nothing else")
     try:
-        net: nn.Module = builder(**dimensions, **values)
+        net: nn.Module = builder(**{key: given[key] for key in wanted}, **values)
     except ValueError as error:
         raise ArchitectureError(f"{name}: {error}") from error
     return net

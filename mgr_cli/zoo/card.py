@@ -6,6 +6,7 @@ value of another type or a number out of its range is an error, not a warning.
 
 import json
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -23,9 +24,12 @@ from mgr_cli.config import (
     VoteRule,
 )
 from mgr_cli.errors import ZooError
+from mgr_cli.features.handcrafted import NAMES
 from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.files import is_plain_name, write_text
+from mgr_cli.inputs import Inputs
 from mgr_cli.metrics import Estimate
+from mgr_cli.plans import VECTORS, Form, Kind, Plan
 
 CARD = "card.json"
 Text = Annotated[str, Field(max_length=2_000)]
@@ -91,29 +95,50 @@ class Card(_Strict):
     ----------
     classes : tuple of str
         Genres in the order of the logits.
+    eats : tuple of str
+        Kinds of features that it takes, in order.
+    features : FeatureSpec
+        Front end of the log-mels; its sample rate is that of waveforms.
+    form : {"corrected", "fma-compat"}
+        Of hand-crafted features.
+    columns : tuple of str
+        Names of the features that are one row a track.
+    normalisation : dict of Normalisation
+        By kind of features.
+    segments : SegmentSpec or None
+        How a track is cut; None takes it as a whole.
     temperature : float
         Logits are divided by it before the softmax.
     figures : dict of Assessment
         By split, where it was measured.
+    best_epoch, n_epochs : int
+        The epoch whose weights were kept, of how many.
+    training_seconds : float
+        Time that all of them took, validation included.
     versions : dict
         Of the packages that trained the entry.
     """
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     name: Text
     created: Text
     architecture: Text
     hyperparameters: dict[str, bool | int | float | str]
     n_parameters: Annotated[int, Field(ge=0)]
     classes: Annotated[tuple[Text, ...], Field(min_length=2, max_length=MAX_CLASSES)]
+    eats: Annotated[tuple[Kind, ...], Field(min_length=1)]
     features: FeatureSpec
-    normalisation: Normalisation
-    segments: SegmentSpec
+    form: Form = "corrected"
+    columns: tuple[Text, ...] = ()
+    normalisation: dict[Kind, Normalisation]
+    segments: SegmentSpec | None
     vote: VoteRule
     temperature: Annotated[float, Field(ge=1e-3, le=1_000)] = 1.0
     recipe: Recipe
     seed: int
     best_epoch: int
+    n_epochs: Annotated[int, Field(ge=0)] = 0
+    training_seconds: Annotated[float, Field(ge=0)] = 0.0
     dataset: TrainedOn
     figures: dict[Split, Assessment]
     weights: WeightsFile
@@ -124,14 +149,43 @@ class Card(_Strict):
 
     @model_validator(mode="after")
     def _agrees(self) -> "Card":
-        if len(self.normalisation.mean) != self.features.n_mels:
-            raise ValueError("normalisation and features differ in their number of bands")
-        n_values = self.segments.length(self.features) * self.features.n_mels
+        if len(set(self.eats)) != len(self.eats) or set(self.eats) != set(self.normalisation):
+            raise ValueError("eats and normalisation differ in their kinds of features")
+        for kind, normalisation in self.normalisation.items():
+            n_bands = {"log-mel": self.features.n_mels, "waveform": 1}.get(kind, len(self.columns))
+            if len(normalisation.mean) != n_bands:
+                raise ValueError("normalisation and features differ in their number of bands")
+        if (self.segments is None) != (self.eats[0] in VECTORS) or (
+            len(self.eats) > 1 and set(self.eats) & set(VECTORS)
+        ):
+            raise ValueError("segments are for log-mels and waveforms; a row a track has none")
+        n_values = sum(prod(shape) for shape in self.inputs.shapes)
         if n_values > MAX_SEGMENT_VALUES:
             raise ValueError(f"a segment has {n_values} values, more than {MAX_SEGMENT_VALUES}")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("a class is listed twice")
         return self
+
+    @property
+    def inputs(self) -> Inputs:
+        """How tracks are cut into what the entry takes."""
+        return Inputs(self.eats, self.features, self.segments, self.normalisation)
+
+    @property
+    def plan(self) -> Plan:
+        """What is computed of a track for the entry.
+
+        Raises
+        ------
+        ZooError
+            If that cannot be computed of sound.
+        """
+        if "table" in self.eats or not set(self.columns) <= set(NAMES):
+            raise ZooError(
+                f"{self.name} judges features that somebody else has computed, and hears no sound; "
+                "judge a prepared table with `mgr eval`, or choose another entry"
+            )
+        return Plan(self.eats, self.features, self.form)
 
 
 def load_card(folder: Path) -> Card:

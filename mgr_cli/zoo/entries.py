@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.resources import files as package_files
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from safetensors.numpy import save as to_bytes
 from mgr_cli.config import MAX_WEIGHTS_BYTES
 from mgr_cli.errors import ArchitectureError, ZooError
 from mgr_cli.files import is_plain_name, sha256
+from mgr_cli.inputs import Arrays
 from mgr_cli.models import registry
 from mgr_cli.zoo.card import CARD, Card, WeightsFile, load_card, save_card
 
@@ -34,6 +36,7 @@ GOLDEN = "golden.safetensors"
 DEFAULT = "default.txt"  # beside the entries: the name that `predict` takes unasked
 SAFETENSORS_TYPES = ("I64", "F32")  # of a net's whole numbers, and of its floats
 GOLDEN_BATCH = 2
+LARGE_SEGMENT = 2**18  # values; of larger ones a single one is kept, 2 MB for 2^19 samples
 GOLDEN_TOLERANCE = 1e-4  # of logits of order 1: other CPUs and thread counts add up otherwise
 
 
@@ -175,8 +178,10 @@ def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -
         # Training leaves nets channels_last; safetensors would write those bytes as they lie.
         weights = {key: value.contiguous().numpy() for key, value in net.state_dict().items()}
         (part / WEIGHTS).write_bytes(to_bytes(weights))
-        shape = (GOLDEN_BATCH, card.features.n_mels, card.segments.length(card.features))
-        golden = _sample(net, rng.standard_normal(shape, np.float32))
+        shapes = card.inputs.shapes
+        n_segments = 1 if sum(map(prod, shapes)) > LARGE_SEGMENT else GOLDEN_BATCH
+        inputs = tuple(rng.standard_normal((n_segments, *shape), np.float32) for shape in shapes)
+        golden = _sample(net, inputs)
         (part / GOLDEN).write_bytes(to_bytes(golden))
         card = card.model_copy(
             update={
@@ -211,8 +216,7 @@ def load_net(folder: Path, card: Card) -> "nn.Module":
         with torch.device("meta"):  # shapes alone: nothing is allocated before they agree
             net = registry.build(
                 card.architecture,
-                n_mels=card.features.n_mels,
-                n_frames=card.segments.length(card.features),
+                card.inputs.dimensions,
                 n_classes=len(card.classes),
                 changes=card.hyperparameters,
             )
@@ -254,7 +258,8 @@ def verify(folder: Path) -> float:
     path = _checked(folder, card.golden)
     try:
         golden = load_file(path)
-        computed = _sample(net, golden["input"])
+        inputs = tuple(golden[_input_name(place)] for place in range(len(card.eats)))
+        computed = _sample(net, inputs)
         difference = float(  # np.max, unlike max, keeps NaN
             np.max([np.abs(computed[key] - golden[key]).max() for key in ("embedding", "logits")])
         )
@@ -268,15 +273,20 @@ def verify(folder: Path) -> float:
     return difference
 
 
-def _sample(net: "nn.Module", x: np.ndarray) -> dict[str, np.ndarray]:
+def _sample(net: "nn.Module", inputs: Arrays) -> dict[str, np.ndarray]:
     import torch
 
     with torch.inference_mode():
-        tensor = torch.from_numpy(x)
+        tensors = tuple(torch.from_numpy(x) for x in inputs)
         embed = getattr(net, "embed")  # noqa: B009 (every net of the registry has it)
         # safetensors writes memory as it lies, so that a view would be scrambled.
-        embedding = np.ascontiguousarray(embed(tensor).numpy())
-        return {"input": x, "embedding": embedding, "logits": net(tensor).numpy()}
+        embedding = np.ascontiguousarray(embed(*tensors).numpy())
+        given = {_input_name(place): x for place, x in enumerate(inputs)}
+        return {**given, "embedding": embedding, "logits": net(*tensors).numpy()}
+
+
+def _input_name(place: int) -> str:
+    return f"input-{place + 1}" if place else "input"
 
 
 def _checked(folder: Path, weights: WeightsFile) -> Path:

@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from mgr_cli import batches, training
+from mgr_cli import batches, trainer, training
 from mgr_cli.config import SEED
 from mgr_cli.data import prepared
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.models import registry
+from mgr_cli.trainer import Machine
 
 ROUNDS = 3
 
@@ -31,13 +32,14 @@ ROUNDS = 3
 def plain(dataset: PreparedDataset, name: str, n_steps: int) -> float:
     """Return steps a second of the loop that one writes first."""
     row = registry.find(name)
-    length = row.segments.length(dataset.spec)
+    inputs = dataset.inputs(row.eats, row.segments)
+    length = inputs.length
     reader, numbers = dataset.reader(), dataset.numbers("train")
-    tracks = [dataset.normalisation.apply(reader.frames(int(number))) for number in numbers]
+    tracks = [
+        dataset.normalisations["log-mel"].apply(reader.frames(int(number))) for number in numbers
+    ]
     labels = dataset.labels(numbers)
-    net = registry.build(
-        name, n_mels=dataset.spec.n_mels, n_frames=length, n_classes=len(dataset.genres)
-    )
+    net = registry.build(name, inputs.dimensions, n_classes=len(dataset.genres))
     optimizer = torch.optim.AdamW(net.parameters(), lr=row.recipe.learning_rate)
     rng = np.random.default_rng(0)
     start = 0.0
@@ -73,14 +75,15 @@ def ours(dataset: PreparedDataset, name: str, n_steps: int) -> float:
 
     recipe = replace(registry.find(name).recipe, epochs=100)
     with suppress(EnoughError):
-        training.train(dataset, name, recipe=recipe, device="cpu", progress=count)
+        training.train(dataset, name, recipe=recipe, machine=Machine(device="cpu"), progress=count)
     return n_steps / (times[-1] - times[0])
 
 
 def share_of_loader(dataset: PreparedDataset, name: str, n_steps: int, rate: float) -> float:
     """Return which share of a step's time it takes to make its batch."""
     row = registry.find(name)
-    loader, _ = batches.loaders(dataset, row.recipe, row.segments, SEED)
+    inputs = dataset.inputs(row.eats, row.segments)
+    loader, _ = batches.loaders(dataset, inputs, row.recipe, SEED)
     given = iter(loader)
     next(given)
     start = time.perf_counter()
@@ -104,7 +107,7 @@ if __name__ == "__main__":
     rate = statistics.median(one for _, one in found)
     print(
         f"{chosen.arch}, {torch.get_num_threads()} threads, precision "
-        f"{training.fastest_precision('cpu')}: {rate:.2f} steps a second, plain loop "
+        f"{trainer.fastest_precision('cpu')}: {rate:.2f} steps a second, plain loop "
         f"{statistics.median(other for other, _ in found):.2f}, ratio "
         f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
     )

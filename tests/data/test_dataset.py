@@ -12,11 +12,11 @@ import pytest
 from mgr_cli.config import FeatureSpec
 from mgr_cli.data import prepared as datasets
 from mgr_cli.data import splits, store
-from mgr_cli.data.dataset import COLUMNS, PreparedDataset, normalisation_of
+from mgr_cli.data.dataset import COLUMNS, PreparedDataset, StoredTrack, moments
 from mgr_cli.data.store import ShardReader, shard_path
 from mgr_cli.errors import DatasetError
 from mgr_cli.features.normalisation import Normalisation
-from mgr_cli.plans import Plan
+from mgr_cli.plans import Kind, Plan
 from tests import shards
 
 # (track_id, genre, split, status); "NA" and "1e5" are what CSV readers like to convert.
@@ -50,7 +50,7 @@ def dataset(root: Path) -> PreparedDataset:
         layout="images",
         genres=("blues", "rock"),
         plan=Plan(spec=FeatureSpec(n_mels=2, fmin=20.0, decimation=1293 / 387.5)),
-        bands=Normalisation((0.1, -1 / 3), (1.0, 2.5)),
+        normalisations={"log-mel": Normalisation((0.1, -1 / 3), (1.0, 2.5))},
         tracks=table,
     )
 
@@ -153,8 +153,8 @@ def test_dataset_without_its_table_is_none(saved: PreparedDataset) -> None:
         lambda d: d["plan"]["spec"].update(n_fft="2048"),
         lambda d: d["plan"]["spec"].update(scale="bark"),
         lambda d: d["plan"]["spec"].update(unknown=1),
-        lambda d: d["bands"].update(std=[1.0, 0.0]),
-        lambda d: d["bands"].update(std=[1.0]),
+        lambda d: d["normalisations"]["log-mel"].update(std=[1.0, 0.0]),
+        lambda d: d["normalisations"]["log-mel"].update(std=[1.0]),
         lambda d: d.update(split_digest="0"),
     ],
 )
@@ -212,7 +212,8 @@ def test_normalisation_is_numpys_over_the_frames_of_the_tracks(
     for shard in range(2):
         pair = tracks[2 * shard : 2 * shard + 2]
         shards.write_levels(shard_path(tmp_path, shard), pair)
-    normalisation = normalisation_of(ShardReader(tmp_path), [0, 1, 3])
+    readers: dict[Kind, ShardReader] = {"log-mel": ShardReader(tmp_path)}
+    normalisation = moments("log-mel", [StoredTrack(readers, number) for number in (0, 1, 3)])
     frames = np.concatenate([tracks[n] for n in (0, 1, 3)], axis=1).astype(np.float16)
     expected = frames.astype(np.float64)
     np.testing.assert_allclose(normalisation.mean, expected.mean(axis=1), rtol=1e-12)
@@ -225,6 +226,7 @@ def test_normalised_training_frames_have_mean_0_and_deviation_1(tmp_path: Path) 
     levels = np.random.default_rng(0).normal(-40, 12, (4, 500)).astype(np.float32)
     shards.write_levels(shard_path(tmp_path, 0), [levels])
     reader = ShardReader(tmp_path)
-    normalised = normalisation_of(reader, [0]).apply(reader.frames(0))
+    found = moments("log-mel", [StoredTrack({"log-mel": reader}, 0)])
+    normalised = found.apply(reader.frames(0))
     np.testing.assert_allclose(normalised.mean(axis=1), 0, atol=1e-5)  # float32
     np.testing.assert_allclose(normalised.std(axis=1), 1, atol=1e-5)

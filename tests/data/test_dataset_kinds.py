@@ -1,5 +1,6 @@
 """Prepared datasets of folds, and of features that are one row a track."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mgr_cli.config import FeatureSpec
+from mgr_cli.config import FeatureSpec, SegmentSpec
 from mgr_cli.data import prepared as datasets
 from mgr_cli.data import store
 from mgr_cli.data.dataset import COLUMNS, PreparedDataset, vector_kind
@@ -39,9 +40,8 @@ def folded(tmp_path: Path) -> PreparedDataset:
     levels = [np.full((2, 4), n, np.float32) for n in range(len(FOLDS))]
     shards.write_levels(shard_path(tmp_path / "log-mel", 0), levels)
     plan = Plan(("log-mel",), FeatureSpec(n_mels=2))
-    bands = Normalisation((0.0, 0.0), (1.0, 1.0))
     tracks = table(FOLDS, bad=5)
-    return PreparedDataset(tmp_path, "set", "folder", ("rock",), plan, tracks, bands).tested_on(0)
+    return PreparedDataset(tmp_path, "set", "folder", ("rock",), plan, tracks).tested_on(0)
 
 
 def with_vectors(root: Path, kind: Kind = "table") -> PreparedDataset:
@@ -53,7 +53,7 @@ def with_vectors(root: Path, kind: Kind = "table") -> PreparedDataset:
     tracks = table("0121", bad=2)
     columns, origin = ("a", "b"), "a.csv"
     return PreparedDataset(
-        root, "set", "table", ("rock",), Plan((kind,)), tracks, None, columns, origin
+        root, "set", "table", ("rock",), Plan((kind,)), tracks, {}, columns, origin, "/music/a.csv"
     )
 
 
@@ -90,13 +90,17 @@ def test_another_fold_turns_the_splits_and_nothing_else(folded: PreparedDataset)
 
 def test_normalisation_never_sees_the_tested_fold(folded: PreparedDataset) -> None:
     # Tracks are as loud as their numbers: 0, 3, 7 are trained on, then 1, 4, then 2 alone.
-    means = [folded.tested_on(fold).normalisation.mean[0] for fold in (1, 2, 0)]
+    means = [folded.tested_on(fold).normalisations["log-mel"].mean[0] for fold in (1, 2, 0)]
     np.testing.assert_allclose(means, [10 / 3, 2.5, 2])
 
 
-def test_set_of_vectors_is_turned_without_looking_at_bands(tmp_path: Path) -> None:
+def test_set_of_vectors_is_turned_and_normalised_column_by_column(tmp_path: Path) -> None:
     turned = with_vectors(tmp_path).tested_on(1)
-    assert turned.bands is None
+    # Track 0 alone is trained on.
+    assert turned.normalisations == {"table": Normalisation((0.0, 0.0), (1.0, 1.0))}
+    # Tracks 1 and 3 are: 1 and 3, 10 and 30.
+    other = with_vectors(tmp_path).tested_on(2)
+    assert other.normalisations["table"] == Normalisation((2.0, 20.0), (1.0, 10.0))
     assert turned.tracks.split.tolist() == ["train", "test", "valid", "test"]
 
 
@@ -116,18 +120,34 @@ def test_vectors_come_back_as_they_were_saved(tmp_path: Path) -> None:
     datasets.save(made, details={})
     loaded = datasets.load(tmp_path)
     assert loaded == made
-    assert (loaded.columns, loaded.origin, loaded.bands) == (("a", "b"), "a.csv", None)
+    assert (loaded.columns, loaded.origin, loaded.source) == (("a", "b"), "a.csv", "/music/a.csv")
 
 
 def test_features_that_were_not_prepared_are_refused_with_what_to_do(tmp_path: Path) -> None:
     pictures, vectors = dataset(tmp_path / "set"), with_vectors(tmp_path)
     with pytest.raises(DatasetError, match=r"no features of one row a track; .*handcrafted"):
         pictures.vectors()
-    with pytest.raises(DatasetError, match="no waveform features, it has log-mel; prepare it"):
+    with pytest.raises(DatasetError, match="no waveform features, it has log-mel; make them"):
         pictures.reader("waveform")
-    for act in (lambda: vectors.spec, lambda: vectors.normalisation, vectors.reader):
-        with pytest.raises(DatasetError, match="no log-mel features, it has table; prepare it"):
+    for act in (lambda: vectors.spec, lambda: vectors.inputs(["log-mel"], None), vectors.reader):
+        with pytest.raises(DatasetError, match="no log-mel features, it has table; make them"):
             act()
+
+
+def test_the_prepare_that_is_missing_is_named(tmp_path: Path) -> None:
+    sound = replace(dataset(tmp_path), source="/music/mine", layout="folder")
+    command = "make them with `mgr prepare /music/mine --features log-mel,waveform`"
+    with pytest.raises(DatasetError, match=re.escape(command)):
+        sound.inputs(["log-mel", "waveform"], SegmentSpec())
+    pictures = replace(sound, layout="images")  # which have no waveform
+    with pytest.raises(DatasetError, match="of the sound itself, with `mgr prepare FOLDER"):
+        pictures.inputs(["waveform"], SegmentSpec())
+
+
+def test_table_serves_where_handcrafted_features_are_asked_for(tmp_path: Path) -> None:
+    inputs = with_vectors(tmp_path).tested_on(1).inputs(["handcrafted"], None)
+    assert inputs.kinds == ("table",)
+    assert inputs.dimensions == {"n_columns": 2}
 
 
 def test_shards_that_are_gone_are_told(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_track_that_cannot_have_one_kind_has_the_others(tmp_path: Path) -> None:
 def test_handcrafted_features_of_a_long_track_are_of_its_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extraction, "HANDCRAFTED_SECONDS", 1.5)
+    monkeypatch.setattr("mgr_cli.extraction.HANDCRAFTED_SECONDS", 1.5)
     samples = tones(25, 22_050, n_channels=1)
     path = write(tmp_path / "a.wav", samples, 22_050, subtype="FLOAT")
     expected = handcrafted.extract(samples[: round(1.5 * 22_050), 0], 22_050)

@@ -14,7 +14,7 @@ from mgr_cli.models.layers import Classifier
 from mgr_cli.models.registry import ARCHITECTURES
 from mgr_cli.models.residual import ShortChunkResNet
 from mgr_cli.zoo import entries
-from mgr_cli.zoo.card import load_card
+from mgr_cli.zoo.card import Card, load_card
 from tests import tiny
 
 NAMES = list(ARCHITECTURES)
@@ -22,35 +22,39 @@ SEGMENTS = SegmentSpec(seconds=1.0)
 
 # Fewest frames that leave something after the poolings: two halvings of time in the 2-D
 # encoder, which drop an odd frame; all other poolings keep it.
-MIN_FRAMES = {
-    "cnn1d-gru": 1,
-    "cnn1d-lstm": 1,
-    "cnn2d-gru": 4,
-    "cnn2d-lstm": 4,
-    "cnn1d": 1,
-    "cnn2d": 4,
-    "cnn-segment": 1,
-    "kostrzewa": 1,
-    "resnet2d": 1,
-    "crnn": 1,
-    "cnn-deep": 1,
-    "vit": 1,
-    "short-chunk-resnet": 1,
-}
+MIN_FRAMES = {"cnn2d": 4, "cnn2d-gru": 4, "cnn2d-lstm": 4}
+HOP_LENGTH = 16  # samples a frame of the waveforms here
+N_COLUMNS = 21
+
+
+def dimensions(n_mels: int = 64, n_frames: int = 39) -> dict[str, int]:
+    """Return what a segment has of every dimension; a net takes its own."""
+    n_samples = HOP_LENGTH * n_frames
+    return {"n_mels": n_mels, "n_frames": n_frames, "n_samples": n_samples, "n_columns": N_COLUMNS}
+
+
+def noise(
+    name: str, batch: int, *, n_mels: int = 64, n_frames: int = 39, seed: int = 1
+) -> tuple[Tensor, ...]:
+    """Make segments of all that a net eats."""
+    shapes = {
+        "log-mel": (n_mels, n_frames), "waveform": (HOP_LENGTH * n_frames,),
+        "handcrafted": (N_COLUMNS,),
+    }  # fmt: skip
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(
+        torch.randn(batch, *shapes[kind], generator=generator) for kind in ARCHITECTURES[name].eats
+    )
 
 
 def build(name: str, *, n_mels: int = 64, n_frames: int = 39, n_classes: int = 5) -> Classifier:
     """Make a net, in evaluation mode, whose batch norms have seen a batch."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = registry.build(name, n_mels=n_mels, n_frames=n_frames, n_classes=n_classes)
-        net(torch.randn(4, n_mels, n_frames))
+        net = registry.build(name, dimensions(n_mels, n_frames), n_classes=n_classes)
+        net(*noise(name, 4, n_mels=n_mels, n_frames=n_frames))
     assert isinstance(net, Classifier)
     return net.eval()
-
-
-def noise(batch: int, n_mels: int, n_frames: int, *, seed: int = 1) -> Tensor:
-    return torch.randn(batch, n_mels, n_frames, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("n_mels", [64, 128])
@@ -59,29 +63,38 @@ def test_output_is_finite_and_has_a_row_a_segment_and_a_column_a_class(
     name: str, n_mels: int
 ) -> None:
     net = build(name, n_mels=n_mels, n_classes=7)
-    for n_frames in (MIN_FRAMES[name], 5, 39, 130):
+    for n_frames in (MIN_FRAMES.get(name, 1), 5, 39, 130):
         if registry.takes_one_length(name):
             net = build(name, n_mels=n_mels, n_frames=n_frames, n_classes=7)
         with torch.inference_mode():
-            logits = net(noise(3, n_mels, n_frames))
+            logits = net(*noise(name, 3, n_mels=n_mels, n_frames=n_frames))
         assert logits.shape == (3, 7)
         assert logits.isfinite().all()
         assert logits.std(dim=0).min() > 0  # it hears its input
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_input_is_heard(name: str) -> None:
+    net, inputs = build(name), noise(name, 2)
+    for place, other in enumerate(noise(name, 2, seed=3)):
+        changed = [*inputs[:place], other, *inputs[place + 1 :]]
+        with torch.inference_mode():
+            assert not torch.allclose(net(*inputs), net(*changed), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_logits_are_the_head_of_the_embedding(name: str) -> None:
-    net, x = build(name), noise(2, 64, 39)
+    net, inputs = build(name), noise(name, 2)
     with torch.inference_mode():
-        embedding = net.embed(x)
+        embedding = net.embed(*inputs)
         assert embedding.ndim == 2
-        assert torch.equal(net(x), net.head(embedding))
+        assert torch.equal(net(*inputs), net.head(embedding))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     net = build(name).train()
-    loss = nn.functional.cross_entropy(net(noise(8, 64, 39)), torch.arange(8) % 5)
+    loss = nn.functional.cross_entropy(net(*noise(name, 8)), torch.arange(8) % 5)
     loss.backward()  # type: ignore[no-untyped-call]
     for key, parameter in net.named_parameters():
         assert parameter.grad is not None, key
@@ -91,13 +104,15 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_of_a_batch_do_not_hear_each_other(name: str) -> None:
-    net, x = build(name), noise(4, 64, 39)
-    others = torch.cat([x[:1], 10 * noise(3, 64, 39, seed=2)])
+    net, inputs = build(name), noise(name, 4)
+    loud = noise(name, 3, seed=2)
+    others = [torch.cat([x[:1], 10 * y]) for x, y in zip(inputs, loud, strict=True)]
     with torch.inference_mode():
         # Same shapes, so the same kernels: equal to the bit.
-        assert torch.equal(net(x)[0], net(others)[0])
+        assert torch.equal(net(*inputs)[0], net(*others)[0])
         # Alone, other kernels may add up in another order.
-        torch.testing.assert_close(net(x)[:1], net(x[:1]), rtol=1e-5, atol=1e-5)
+        alone = net(*(x[:1] for x in inputs))
+        torch.testing.assert_close(net(*inputs)[:1], alone, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,18 +123,27 @@ def test_same_seed_makes_the_same_net(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_saved_and_loaded_net_is_equal_to_the_bit(name: str, tmp_path: Path) -> None:
-    net = build(name, n_frames=SEGMENTS.length(FeatureSpec(n_mels=64)))
-    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as trained
-    card = tiny.card(name).model_copy(
-        update={
+    row, spec = ARCHITECTURES[name], FeatureSpec(sample_rate=4_000, n_mels=64)
+    columns = tuple(f"x{n}" for n in range(N_COLUMNS))
+    n_bands = {"log-mel": 64, "waveform": 1, "handcrafted": N_COLUMNS}
+    card = Card.model_validate(
+        vars(tiny.card(name))
+        | {
             "architecture": name,
             "hyperparameters": {},
             "classes": ("a", "b", "c", "d", "e"),
-            "features": FeatureSpec(n_mels=64),
-            "normalisation": Normalisation((0.0,) * 64, (1.0,) * 64),
-            "segments": SEGMENTS,
+            "eats": row.eats,
+            "features": spec,
+            "columns": columns if row.segments is None else (),
+            "normalisation": {
+                kind: Normalisation((0.0,) * n_bands[kind], (1.0,) * n_bands[kind])
+                for kind in row.eats
+            },
+            "segments": row.segments and SEGMENTS,
         }
     )
+    net = registry.build(name, card.inputs.dimensions, n_classes=5)
+    net = net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     folder = entries.save(card, net, tmp_path, rng=np.random.default_rng(0))
     saved = load_card(folder)
     loaded = entries.load_net(folder, saved)
@@ -179,6 +203,9 @@ COUNTS = {
     "kostrzewa": 719_552 + linear(128 * 4, 10),
     # 393,736 in its convolutions; 39 frames leave 2 bands and 1 frame of 256 maps.
     "cnn-deep": 393_736 + linear(512, 256) + linear(256, 10),
+    "mm-crnn": 665_882,
+    "wave-cnn1d": 179_802,
+    "ffnn": linear(N_COLUMNS, 512) + linear(512, 256) + linear(256, 10),
     "short-chunk-resnet": (9 * 1 * 24 + 2 * 24)
     + residual_block(24, 24)
     + residual_block(24, 48)
@@ -190,16 +217,14 @@ COUNTS = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_as_many_as_counted_by_hand(name: str) -> None:
-    net = registry.build(name, n_mels=128, n_frames=39, n_classes=10)
+    net = registry.build(name, dimensions(128), n_classes=10)
     assert sum(p.numel() for p in net.parameters()) == COUNTS[name]
 
 
 def test_more_bands_cost_only_what_reads_them() -> None:
     def count(name: str, n_mels: int) -> int:
-        return sum(
-            p.numel()
-            for p in registry.build(name, n_mels=n_mels, n_frames=39, n_classes=10).parameters()
-        )
+        net = registry.build(name, dimensions(n_mels), n_classes=10)
+        return sum(p.numel() for p in net.parameters())
 
     assert count("cnn1d-gru", 128) - count("cnn1d-gru", 64) == 5 * 64 * 128
     assert count("cnn2d-gru", 128) - count("cnn2d-gru", 64) == 3 * 128 * 128
@@ -216,7 +241,7 @@ def test_more_bands_cost_only_what_reads_them() -> None:
 )
 def test_hyperparameters_reach_the_net(name: str, key: str, value: int) -> None:
     def count(changes: dict[str, int]) -> int:
-        net = registry.build(name, n_mels=64, n_frames=39, n_classes=10, changes=changes)
+        net = registry.build(name, dimensions(), n_classes=10, changes=changes)
         return sum(p.numel() for p in net.parameters())
 
     def lstm_and_head(hidden: int) -> int:
@@ -238,7 +263,7 @@ def residual_net(width: int) -> int:
 
 
 def test_residual_net_embeds_the_mean_and_the_maximum_of_each_channel() -> None:
-    net, x = build("short-chunk-resnet"), noise(2, 64, 39)
+    net, (x,) = build("short-chunk-resnet"), noise("short-chunk-resnet", 2)
     assert isinstance(net, ShortChunkResNet)
     with torch.inference_mode():
         # 96 channels over 64 / 16 bands and ceil(39 / 16) frames.
@@ -249,8 +274,8 @@ def test_residual_net_embeds_the_mean_and_the_maximum_of_each_channel() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_dropout_is_in_the_head_and_off_in_evaluation(name: str) -> None:
-    net = registry.build(name, n_mels=64, n_frames=39, n_classes=5, changes={"dropout": 0.6})
+    net = registry.build(name, dimensions(), n_classes=5, changes={"dropout": 0.6})
     assert {layer.p for layer in net.modules() if isinstance(layer, nn.Dropout)} == {0.6}
-    x = noise(2, 64, 39)
+    inputs = noise(name, 2)
     with torch.inference_mode():
-        assert torch.equal(net.eval()(x), net(x))
+        assert torch.equal(net.eval()(*inputs), net(*inputs))

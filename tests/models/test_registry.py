@@ -17,7 +17,11 @@ def test_every_row_resolves_to_a_builder_of_the_dimensions_and_defaults(name: st
     module, function = ARCHITECTURES[name].builder.split(":")
     builder = getattr(__import__(module, fromlist=[function]), function)
     parameters = inspect.signature(builder).parameters
-    assert set(registry.DIMENSIONS) - {"n_frames"} < set(parameters)
+    dimensions = set(parameters) & set(registry.DIMENSIONS)
+    # Waveforms and log-mels may be of any length, all else must be known.
+    needed = {"log-mel": {"n_mels"}, "waveform": set(), "handcrafted": {"n_columns"}}
+    eaten = {"n_classes"}.union(*(needed[kind] for kind in ARCHITECTURES[name].eats))
+    assert eaten <= dimensions <= eaten | {"n_frames"}
     for key, parameter in parameters.items():
         assert parameter.kind is parameter.KEYWORD_ONLY, key
         assert (parameter.default is parameter.empty) == (key in registry.DIMENSIONS), key
@@ -64,7 +68,7 @@ def test_unknown_hyperparameter_is_refused_and_the_known_are_listed(name: str) -
 def test_the_dimensions_of_the_data_are_no_hyperparameters(key: str) -> None:
     assert key not in registry.hyperparameters("cnn1d-gru", {})
     with pytest.raises(ArchitectureError, match=key):
-        registry.build("cnn1d-gru", n_mels=16, n_frames=39, n_classes=3, changes={key: 4})
+        registry.build("cnn1d-gru", {"n_mels": 16, "n_frames": 39}, n_classes=3, changes={key: 4})
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,7 @@ def test_a_whole_number_will_do_for_a_float() -> None:
     assert type(values["dropout"]) is float
 
 
+SHAPE = {"n_mels": 64, "n_frames": 39, "n_samples": 999, "n_columns": 9}
 OUT_OF_RANGE: dict[str, list[float]] = {
     "hidden_dim": [0, -1, 10**9],
     "num_layers": [0, 9],
@@ -108,14 +113,16 @@ OUT_OF_RANGE: dict[str, list[float]] = {
 @pytest.mark.parametrize("name", NAMES)
 def test_every_hyperparameter_has_a_range(name: str) -> None:
     for key in registry.hyperparameters(name, {}):
+        if key == "layers":
+            continue  # a text; tests/models/test_feedforward.py has its range
         for value in OUT_OF_RANGE[key]:
             with pytest.raises(ArchitectureError, match=f"{name}: {key} is {value}, outside"):
-                registry.build(name, n_mels=64, n_frames=39, n_classes=3, changes={key: value})
+                registry.build(name, SHAPE, n_classes=3, changes={key: value})
 
 
 def test_a_net_that_cannot_take_so_few_bands_says_so() -> None:
     with pytest.raises(ArchitectureError, match="cnn2d-gru: n_mels is 63, outside 64"):
-        registry.build("cnn2d-gru", n_mels=63, n_frames=39, n_classes=3)
+        registry.build("cnn2d-gru", {"n_mels": 63, "n_frames": 39}, n_classes=3)
 
 
 def test_reading_the_table_imports_neither_torch_nor_numpy() -> None:

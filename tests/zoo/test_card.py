@@ -7,8 +7,9 @@ import pytest
 
 from mgr_cli.config import MAX_CARD_BYTES
 from mgr_cli.errors import ZooError
+from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.metrics import Estimate
-from mgr_cli.zoo.card import CARD, Assessment, load_card, save_card
+from mgr_cli.zoo.card import CARD, Assessment, Card, load_card, save_card
 from tests import tiny
 
 ESTIMATES = {"accuracy": Estimate(0.5, 0.25, 0.75)}
@@ -20,6 +21,8 @@ FULL = tiny.card().model_copy(
 )
 
 Document = dict[str, Any]
+NEEDED = [name for name, field in Card.model_fields.items() if field.is_required()]
+ONE: Document = {"mean": [0.0], "std": [1.0]}
 
 
 def document() -> Document:
@@ -50,7 +53,7 @@ def test_a_saved_card_is_read_back_as_it_was(tmp_path: Path) -> None:
 def test_a_card_is_json_with_its_version_first(tmp_path: Path) -> None:
     save_card(tmp_path, FULL)
     written = json.loads((tmp_path / CARD).read_text())
-    assert next(iter(written.items())) == ("format_version", 1)
+    assert next(iter(written.items())) == ("format_version", 2)
     assert written["classes"] == list(tiny.GENRES)
 
 
@@ -61,8 +64,8 @@ def test_other_scripts_survive(tmp_path: Path) -> None:
 
 
 EVERY_PLACE = [
-    (), ("features",), ("segments",), ("normalisation",), ("recipe",), ("dataset",), ("weights",),
-    ("golden",), ("figures", "test"), ("figures", "test", "track", "accuracy"),
+    (), ("features",), ("segments",), ("normalisation", "log-mel"), ("recipe",), ("dataset",),
+    ("weights",), ("golden",), ("figures", "test"), ("figures", "test", "track", "accuracy"),
 ]  # fmt: skip
 
 
@@ -79,7 +82,7 @@ def test_an_unknown_key_is_named_wherever_it_stands(tmp_path: Path, place: tuple
     assert ": " + ".".join([*place, "mood"]) + ": " in refused(tmp_path, card)
 
 
-@pytest.mark.parametrize("key", sorted(set(document()) - {"format_version", "temperature"}))
+@pytest.mark.parametrize("key", NEEDED)
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     card = document()
     del card[key]
@@ -87,7 +90,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
 
 
 WRONG: dict[str, tuple[tuple[str, ...], Any]] = {
-    "version": (("format_version",), 2),
+    "version": (("format_version",), 1),
     "text for a number": (("n_parameters",), "12"),
     "text for a score": (("figures", "test", "track", "accuracy", "value"), "0.5"),
     "text for a count": (("figures", "test", "n_tracks"), "20"),
@@ -178,16 +181,37 @@ def test_normalisation_that_would_leave_float32_is_refused(
     tmp_path: Path, key: str, value: float
 ) -> None:
     card = document()
-    card["normalisation"][key][3] = value
-    assert ": normalisation: " in refused(tmp_path, card)
+    card["normalisation"]["log-mel"][key][3] = value
+    assert ": normalisation.log-mel: " in refused(tmp_path, card)
 
 
 def test_normalisation_of_other_bands_is_refused(tmp_path: Path) -> None:
     card = document()
-    card["normalisation"] = {"mean": [0.0] * 15, "std": [1.0] * 15}
+    card["normalisation"]["log-mel"] = {"mean": [0.0] * 15, "std": [1.0] * 15}
     assert "differ in their number of bands" in refused(tmp_path, card)
-    card["normalisation"] = {"mean": [0.0] * 16, "std": [1.0] * 15}
+    card["normalisation"]["log-mel"] = {"mean": [0.0] * 16, "std": [1.0] * 15}
     assert "one mean and one standard deviation" in refused(tmp_path, card)
+
+
+def test_kinds_of_features_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> None:
+    card = document() | {"eats": ["waveform"]}
+    assert "eats and normalisation differ" in refused(tmp_path, card)
+    card = document() | {"eats": ["log-mel", "log-mel"]}
+    assert "eats and normalisation differ" in refused(tmp_path, card)
+    card = document() | {"segments": None}
+    assert "segments are for log-mels and waveforms" in refused(tmp_path, card)
+    vectors = {"eats": ["table"], "columns": ["a"], "normalisation": {"table": ONE}}
+    assert "segments are for log-mels and waveforms" in refused(tmp_path, document() | vectors)
+
+
+def test_what_somebody_else_computed_cannot_be_heard() -> None:
+    ours = {"eats": ("handcrafted",), "columns": ("mfcc.mean.01",), "segments": None}
+    card = Card.model_validate(
+        vars(FULL) | ours | {"normalisation": {"handcrafted": Normalisation((0.0,), (1.0,))}}
+    )
+    assert card.plan.kinds == ("handcrafted",)
+    with pytest.raises(ZooError, match="hears no sound"):
+        _ = card.model_copy(update={"columns": ("vggish.01",)}).plan
 
 
 def test_a_class_listed_twice_is_refused(tmp_path: Path) -> None:
