@@ -31,7 +31,8 @@ LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 SEED = 0
 SPLIT_RATIOS = (0.8, 0.1, 0.1)  # train, valid, test, where a dataset has no split of its own
 N_BOOTSTRAP = 1_000  # resamplings of the tracks behind a 95 % interval
-PREDICT_BATCH = 64  # segments that go through a net at a time
+PREDICT_BATCH = 64  # segments that go through a net at a time, at the most
+PREDICT_VALUES = 2**21  # of all their features together; a net's own maps are many times as much
 
 # Limits on what a stranger's file may ask for.
 MIN_SECONDS = 0.1  # a shorter track has nothing to hear

@@ -15,6 +15,7 @@ the others are read from the same second on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -104,6 +105,11 @@ class Inputs:
                 self.kinds, self._normalisations, self._lengths, strict=True
             )
         )
+
+    @property
+    def n_values(self) -> int:
+        """How many numbers a segment has, all kinds together."""
+        return sum(map(prod, self.shapes))
 
     def starts(self, n_rows: int) -> list[int]:
         """Say where the segments of a track begin, in rows of the first kind."""

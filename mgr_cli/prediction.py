@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mgr_cli import audio, votes
-from mgr_cli.config import PREDICT_BATCH, VoteRule
+from mgr_cli.config import PREDICT_BATCH, PREDICT_VALUES, VoteRule
 from mgr_cli.errors import AudioError, MgrError
 from mgr_cli.extraction import Extraction
 from mgr_cli.inputs import Arrays, InMemory, Track
@@ -101,6 +101,7 @@ class Predictor:
         self._score = score
         self._vote: VoteRule = vote or card.vote
         self._inputs = card.inputs
+        self._at_once = max(1, min(PREDICT_BATCH, PREDICT_VALUES // card.inputs.n_values))
 
     @classmethod
     def load(
@@ -215,10 +216,10 @@ class Predictor:
         probs = [
             self._score(
                 inputs.batch(
-                    inputs.segment(track, first) for first in firsts[begin : begin + PREDICT_BATCH]
+                    inputs.segment(track, first) for first in firsts[begin : begin + self._at_once]
                 )
             )
-            for begin in range(0, len(firsts), PREDICT_BATCH)
+            for begin in range(0, len(firsts), self._at_once)
         ]
         segment_probs = np.concatenate(probs).astype(np.float64)
         whole = (n_rows / inputs.rate if inputs.rate else 0.0) if seconds is None else seconds

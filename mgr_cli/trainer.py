@@ -144,8 +144,21 @@ class Checkpoints(Callback):
         if not leads():
             trainer.save_checkpoint(self._path)  # waits for who writes
             return
-        with replacing(self._path) as part:
-            trainer.save_checkpoint(part)
+        try:
+            with replacing(self._path) as part:
+                trainer.save_checkpoint(part)
+        except OSError as error:  # which names a temporary file of Lightning's
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+
+
+def told(error: RuntimeError) -> Exception:
+    """Return what a user can do something about as a `TrainingError`, all else as it is."""
+    said = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return TrainingError("memory does not suffice; try a smaller --batch-size")
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return TrainingError(f"the net cannot be compiled ({said}); leave --compile out")
+    return error
 
 
 def check_saved(path: Path) -> None:

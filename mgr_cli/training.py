@@ -133,8 +133,8 @@ def train(
     DatasetError
         If a split is empty, or the dataset lacks the features that the net eats.
     TrainingError
-        If no epoch has ended, a genre has no training track, or the recipe asks for what
-        cannot be done to these features.
+        If no epoch has ended, a genre has no training track, the recipe asks for what cannot be
+        done to these features, memory does not suffice, or the net cannot be compiled.
     """
     plan = _Plan(dataset, architecture, recipe, hyperparameters, segments, seed, machine)
     with _seeded(seed):
@@ -270,6 +270,8 @@ class _Plan:
             return str(error)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
+        except RuntimeError as error:
+            raise trainer.told(error) from error
         return ""
 
 

@@ -56,6 +56,7 @@ def test_several_kinds_are_read_from_the_same_second() -> None:
     track = InMemory({"log-mel": LEVELS, "waveform": WAVE})
     assert made.dimensions == {"n_mels": 2, "n_frames": 10, "n_samples": 400}
     assert made.shapes == ((2, 10), (400,))
+    assert made.n_values == 420
     levels, wave = made.segment(track, 15)  # frames 40 samples apart: 0.6 s
     assert (levels[0, 0], wave[0, 0]) == (15, 600)
     # The last one begins 780 samples into a waveform of 1,180; 800 and 400 are beyond it.

@@ -285,6 +285,13 @@ def test_ranks_begin_with_the_winner_and_fall() -> None:
 # What the net is given.
 
 
+def test_long_segments_go_through_the_net_few_at_a_time() -> None:
+    recorder = Recorder()
+    card = tiny.card().model_copy(update={"segments": SegmentSpec(500.0, 500.0)})  # 160,000 values
+    Predictor(card, recorder).from_features(noise(20 * 10_000))
+    assert [len(x) for x in recorder.seen] == [13, 7]  # 13 of them are below 2^21
+
+
 def test_features_are_normalised_once_by_the_cards_bands() -> None:
     recorder = Recorder()
     mean, std = tuple(range(-50, -34)), tuple(range(1, 17))

@@ -6,7 +6,6 @@ value of another type or a number out of its range is an error, not a warning.
 
 import json
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -159,7 +158,7 @@ class Card(_Strict):
             len(self.eats) > 1 and set(self.eats) & set(VECTORS)
         ):
             raise ValueError("segments are for log-mels and waveforms; a row a track has none")
-        n_values = sum(prod(shape) for shape in self.inputs.shapes)
+        n_values = self.inputs.n_values
         if n_values > MAX_SEGMENT_VALUES:
             raise ValueError(f"a segment has {n_values} values, more than {MAX_SEGMENT_VALUES}")
         if len(set(self.classes)) != len(self.classes):

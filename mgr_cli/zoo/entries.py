@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.resources import files as package_files
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,9 +177,10 @@ def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -
         # Training leaves nets channels_last; safetensors would write those bytes as they lie.
         weights = {key: value.contiguous().numpy() for key, value in net.state_dict().items()}
         (part / WEIGHTS).write_bytes(to_bytes(weights))
-        shapes = card.inputs.shapes
-        n_segments = 1 if sum(map(prod, shapes)) > LARGE_SEGMENT else GOLDEN_BATCH
-        inputs = tuple(rng.standard_normal((n_segments, *shape), np.float32) for shape in shapes)
+        n_segments = 1 if card.inputs.n_values > LARGE_SEGMENT else GOLDEN_BATCH
+        inputs = tuple(
+            rng.standard_normal((n_segments, *shape), np.float32) for shape in card.inputs.shapes
+        )
         golden = _sample(net, inputs)
         (part / GOLDEN).write_bytes(to_bytes(golden))
         card = card.model_copy(

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from mgr_cli import training
+from mgr_cli.commands import runs
 from mgr_cli.commands import train as train_command
-from mgr_cli.errors import TrainingError
+from mgr_cli.errors import DivergenceError, TrainingError
 from mgr_cli.models.registry import ARCHITECTURES
-from mgr_cli.task import Epoch
+from mgr_cli.task import Epoch, Task
 from tests.commands.workspace import run
 
 
@@ -107,14 +108,14 @@ def test_stopped_run_is_resumed_by_the_same_command(inside: Path, tmp_path: Path
     original = summary_of_epochs(whole.stdout)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_command, "_show", stop_after(2))
+        patch.setattr(runs, "_show", stop_after(2))
         assert run(*args, "--name", "stopped").exit_code == 130
     assert len(list((tmp_path / "zoo/.training").iterdir())) == 1
     assert not (tmp_path / "zoo/stopped").exists()
     assert "--resume would go on with it" in run(*args, "--epochs", 3, "--name", "anew").stderr
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_command, "_show", stop_after(2))
+        patch.setattr(runs, "_show", stop_after(2))
         run(*args)
     again = run(*args, "--resume", "--name", "resumed")
     assert again.exit_code == 0, again.stderr
@@ -183,3 +184,72 @@ def test_net_that_fails_does_not_end_the_comparison(
 
 def test_all_with_settings_of_one_is_refused(inside: Path) -> None:
     assert run("train", "--arch", "all", "--set", "dropout=0.1").exit_code == 2
+
+
+def test_recipe_of_a_net_is_set_as_its_hyperparameters_are(inside: Path, tmp_path: Path) -> None:
+    zoo = tmp_path / "zoo"
+    args = ("--arch", "cnn1d", "--epochs", 1, "--zoo", zoo, "--device", "cpu")
+    result = run("train", *args, "--set", "dropout=0.1", "gain=6", "optimizer=sgd")
+    assert result.exit_code == 0, result.stderr
+    card = json.loads((zoo / "cnn1d-songs" / "card.json").read_text())
+    assert card["hyperparameters"] == {"dropout": 0.1}
+    assert (card["recipe"]["gain"], card["recipe"]["optimizer"]) == (6.0, "sgd")
+    wrong = run("train", *args, "--set", "gain=loud")
+    assert wrong.exit_code == 2
+    assert "gain is 'loud', expected float" in wrong.stderr
+
+
+def test_minutes_shorten_a_run_and_a_run_that_goes_on_keeps_its_epochs(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = iter([2, 7])
+    monkeypatch.setattr(training, "epochs_within", lambda *_, **__: next(counted))
+    args = ("train", "--arch", "cnn1d", "--zoo", tmp_path / "zoo", "--device", "cpu")
+    first = run(*args, "--minutes", 0.5)
+    assert first.exit_code == 0, first.stderr
+    assert "2 epochs fit into 0.5 minutes" in first.stderr
+    assert len(summary_of_epochs(first.stdout)) == 2
+    again = run(*args, "--minutes", 0.5, "--resume")
+    assert summary_of_epochs(again.stdout) == summary_of_epochs(first.stdout)
+    other = run(*args, "--minutes", 0.5)
+    assert len(summary_of_epochs(other.stdout)) == 7
+
+
+def test_run_that_diverges_leaves_its_best_epoch_and_says_so(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Task.training_step
+
+    def explode(self: Task, batch: Any, index: int) -> Any:
+        if self.current_epoch == 1:
+            raise DivergenceError("the loss is nan at step 9 of epoch 2")
+        return original(self, batch, index)
+
+    monkeypatch.setattr(Task, "training_step", explode)
+    zoo = tmp_path / "zoo"
+    result = run("train", "--arch", "cnn1d", "--epochs", 3, "--zoo", zoo, "--device", "cpu")
+    assert result.exit_code == 1
+    assert "stopped early: the loss is nan at step 9 of epoch 2" in result.stderr
+    card = json.loads((zoo / "cnn1d-songs" / "card.json").read_text())
+    assert (card["best_epoch"], card["n_epochs"]) == (1, 1)
+    assert not list((zoo / ".training").glob("*.ckpt"))
+
+
+def test_net_that_eats_something_else_names_the_prepare(inside: Path, tmp_path: Path) -> None:
+    result = run("train", "--arch", "wave-cnn1d", "--zoo", tmp_path / "zoo")
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "no waveform features, it has log-mel" in result.stderr
+    assert "mgr prepare" in result.stderr
+    assert "--features log-mel,waveform" in result.stderr
+
+
+def test_logger_is_told(inside: Path, tmp_path: Path) -> None:
+    zoo = tmp_path / "zoo"
+    args = ("--arch", "cnn1d", "--epochs", 1, "--zoo", zoo, "--device", "cpu")
+    result = run("train", *args, "--logger", "tensorboard")
+    assert result.exit_code == 0, result.stderr
+    assert list((zoo / ".logs" / "cnn1d-songs").glob("*/events.*"))
+    unknown = run("train", *args, "--logger", "carrier-pigeon")
+    assert unknown.exit_code == 2
+    assert "tensorboard" in unknown.stderr

@@ -1,0 +1,59 @@
+"""What is told of a machine that cannot do what is asked of it, and what compiling changes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mgr_cli import trainer, training
+from mgr_cli.errors import TrainingError
+from mgr_cli.trainer import Machine
+from mgr_cli.training import Trained
+from tests import tiny
+
+
+def train(folder: Path, machine: Machine) -> Trained:
+    return training.train(
+        tiny.dataset(folder), tiny.ARCHITECTURE, recipe=replace(tiny.RECIPE, epochs=2, ema=0.5),
+        hyperparameters=dict(tiny.NARROW), segments=tiny.SEGMENTS, machine=machine,
+    )  # fmt: skip
+
+
+def test_memory_that_does_not_suffice_is_told() -> None:
+    for error in (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ):
+        found = trainer.told(error)
+        assert isinstance(found, TrainingError)
+        assert "--batch-size" in str(found)
+
+
+def test_errors_of_the_code_stay_what_they_are() -> None:
+    error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    assert trainer.told(error) is error
+
+
+def test_net_that_cannot_be_compiled_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch._inductor.config as inductor
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    nothing = inductor.patch({"cpp.cxx": (None, "/nonexistent/compiler")})
+    with nothing, pytest.raises(TrainingError, match=r"cannot be compiled .* leave") as raised:
+        train(tmp_path / "data", Machine(device="cpu", compile=True))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.slow
+def test_compiled_net_learns_the_same(tmp_path: Path) -> None:
+    plain = train(tmp_path, Machine(device="cpu"))
+    compiled = train(tmp_path, Machine(device="cpu", compile=True))
+    assert list(plain.net.state_dict()) == list(compiled.net.state_dict())
+    # Fused kernels round otherwise, and Adam divides by roots of small numbers.
+    for one, other in zip(plain.history, compiled.history, strict=True):
+        np.testing.assert_allclose(other.train_loss, one.train_loss, rtol=1e-3)
+        np.testing.assert_allclose(other.valid_loss, one.valid_loss, rtol=1e-2)
