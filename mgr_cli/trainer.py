@@ -51,7 +51,7 @@ def make(
     *,
     callbacks: Sequence[Callback],
     logger: Logger | None = None,
-    **limits: int,
+    n_batches: int | None = None,
 ) -> L.Trainer:
     """Make a trainer that stops early, says nothing, and stores nothing by itself.
 
@@ -65,8 +65,8 @@ def make(
         What else is to be called.
     logger : Logger, optional
         Who keeps the figures of each epoch.
-    **limits : int
-        Lightning's own, ``limit_train_batches=5``.
+    n_batches : int, optional
+        Of an epoch's training, and of its validation, at the most.
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -95,7 +95,8 @@ def make(
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        **limits,  # type: ignore[arg-type]
+        limit_train_batches=n_batches,
+        limit_val_batches=n_batches,
     )
 
 

@@ -185,7 +185,7 @@ def shortened(
     clock = Clock()
     with _seeded(SEED):
         task = plan.task(None)
-        plan.fit(task, [clock], limit_train_batches=Clock.STEPS, limit_val_batches=Clock.STEPS)
+        plan.fit(task, [clock], n_batches=Clock.STEPS)
     n_train, n_valid = (len(loader) for loader in plan.loaders())
     epochs = epochs_within(minutes, clock, n_train=n_train, n_valid=n_valid)
     return replace(whole, epochs=min(whole.epochs, epochs))
@@ -253,11 +253,11 @@ class _Plan:
         *,
         saved: Path | None = None,
         logger: Logger | None = None,
-        **limits: int,
+        n_batches: int | None = None,
     ) -> str:
         """Train, from where a run was saved if it was; return why it ended before its time."""
         runner = trainer.make(
-            self.recipe, self._machine, callbacks=callbacks, logger=logger, **limits
+            self.recipe, self._machine, callbacks=callbacks, logger=logger, n_batches=n_batches
         )
         training, validation = self.loaders(rank=runner.global_rank, n_ranks=runner.world_size)
         if saved is not None:

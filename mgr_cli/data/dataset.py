@@ -235,7 +235,7 @@ class StoredTrack:
 
     def n_rows(self, kind: Kind) -> int:
         """Return how many frames or samples there are."""
-        return self._readers[kind].n_rows(self._number)
+        return 1 if kind in VECTORS else self._readers[kind].n_rows(self._number)
 
     def read(self, kind: Kind, start: int, stop: int) -> np.ndarray:
         """Return some rows, np.ndarray [shape=(n_bands, stop - start)], fewer at the end."""
