@@ -20,7 +20,7 @@ from mgr_cli.config import PREDICT_BATCH, PREDICT_VALUES, VoteRule
 from mgr_cli.errors import AudioError, MgrError
 from mgr_cli.extraction import Extraction
 from mgr_cli.inputs import Arrays, InMemory, Track
-from mgr_cli.zoo import entries
+from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import Card, load_card
 
 if TYPE_CHECKING:  # torch is imported when a net is loaded
@@ -124,7 +124,7 @@ class Predictor:
             If the entry is damaged.
         """
         card = load_card(folder)
-        net = entries.load_net(folder, card)
+        net = weights.load_net(folder, card)
         place = chosen_device(device)
         return cls(card, score_with(net.to(place), card, device=place), vote=vote)
 

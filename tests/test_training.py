@@ -21,7 +21,7 @@ from mgr_cli.prediction import Predictor, score_with
 from mgr_cli.task import Epoch, Task
 from mgr_cli.trainer import Machine
 from mgr_cli.training import Trained
-from mgr_cli.zoo import entries
+from mgr_cli.zoo import entries, weights
 from mgr_cli.zoo.card import load_card
 from tests import shards, tiny
 
@@ -388,7 +388,7 @@ def test_published_entry_computes_what_the_trained_net_does(
     trained = train(easy, replace(tiny.RECIPE, epochs=1))
     folder = publish(trained, easy, tmp_path)
     card = load_card(folder)
-    assert equal(entries.load_net(folder, card), trained.net)
+    assert equal(weights.load_net(folder, card), trained.net)
     entries.verify(folder)
     track = easy.reader().frames(0)
     assert np.array_equal(

@@ -57,9 +57,11 @@ class Architecture:
 
 _LEVELS: tuple[Kind, ...] = ("log-mel",)
 
+# Seed 000: Adam with weight decay, ReduceLROnPlateau, 30 epochs; the masks are its "data
+# augmentation", of which it says no more.
 _HYBRID = Recipe(
-    epochs=60, learning_rate=1e-3, weight_decay=1e-2, label_smoothing=0.1,
-    mixup=0.3, frequency_mask=0.2, time_mask=0.2,
+    epochs=30, optimizer="adam", learning_rate=1e-3, weight_decay=1e-4, schedule="plateau",
+    frequency_mask=0.2, time_mask=0.2,
 )  # fmt: skip
 _RESIDUAL = Recipe(
     epochs=70, learning_rate=3e-3, weight_decay=2e-2, schedule="onecycle", patience=70,

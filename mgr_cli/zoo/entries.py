@@ -16,24 +16,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from platformdirs import user_data_path
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
-from mgr_cli.config import MAX_WEIGHTS_BYTES
-from mgr_cli.errors import ArchitectureError, ZooError
+from mgr_cli.errors import ZooError
 from mgr_cli.files import is_plain_name, sha256
-from mgr_cli.inputs import Arrays
-from mgr_cli.models import registry
+from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import CARD, Card, WeightsFile, load_card, save_card
 
 if TYPE_CHECKING:  # torch is imported where a net is needed, not to list entries
     from torch import nn
 
-WEIGHTS = "model.safetensors"
 GOLDEN = "golden.safetensors"
 DEFAULT = "default.txt"  # beside the entries: the name that `predict` takes unasked
-SAFETENSORS_TYPES = ("I64", "F32")  # of a net's whole numbers, and of its floats
 GOLDEN_BATCH = 2
 LARGE_SEGMENT = 2**18  # values; of larger ones a single one is kept, 2 MB for 2^19 samples
 GOLDEN_TOLERANCE = 1e-4  # of logits of order 1: other CPUs and thread counts add up otherwise
@@ -174,19 +170,17 @@ def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -
     zoo.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=zoo, prefix=f".{card.name}."))
     try:
-        # Training leaves nets channels_last; safetensors would write those bytes as they lie.
-        weights = {key: value.contiguous().numpy() for key, value in net.state_dict().items()}
-        (part / WEIGHTS).write_bytes(to_bytes(weights))
+        weights.save_net(part / weights.WEIGHTS, net)
         n_segments = 1 if card.inputs.n_values > LARGE_SEGMENT else GOLDEN_BATCH
         inputs = tuple(
             rng.standard_normal((n_segments, *shape), np.float32) for shape in card.inputs.shapes
         )
-        golden = _sample(net, inputs)
+        golden = weights.sample(net, inputs)
         (part / GOLDEN).write_bytes(to_bytes(golden))
         card = card.model_copy(
             update={
                 "n_parameters": sum(p.numel() for p in net.parameters()),
-                "weights": WeightsFile(file=WEIGHTS, sha256=sha256(part / WEIGHTS)),
+                "weights": WeightsFile(file=weights.WEIGHTS, sha256=sha256(part / weights.WEIGHTS)),
                 "golden": WeightsFile(file=GOLDEN, sha256=sha256(part / GOLDEN)),
             }
         )
@@ -197,46 +191,6 @@ def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -
     finally:
         shutil.rmtree(part, ignore_errors=True)  # it is gone if all went well
     return target
-
-
-def load_net(folder: Path, card: Card) -> "nn.Module":
-    """Build the net of an entry and give it its weights, in evaluation mode on the CPU.
-
-    Raises
-    ------
-    ZooError
-        If the weights are missing, are not those of the card, or do not fit its
-        architecture, or the card's architecture or a hyper-parameter does not exist.
-    """
-    import torch
-    from safetensors.torch import load_file as load_tensors
-
-    path = _checked(folder, card.weights)
-    try:
-        with torch.device("meta"):  # shapes alone: nothing is allocated before they agree
-            net = registry.build(
-                card.architecture,
-                card.inputs.dimensions,
-                n_classes=len(card.classes),
-                changes=card.hyperparameters,
-            )
-    except ArchitectureError as error:
-        raise ZooError(f"{folder / CARD}: {error}") from error
-    expected = {
-        key: (SAFETENSORS_TYPES[value.dtype.is_floating_point], tuple(value.shape))
-        for key, value in net.state_dict().items()
-    }
-    try:
-        with safe_open(path, framework="np") as file:
-            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
-            found = {key: (one.get_dtype(), tuple(one.get_shape())) for key, one in slices.items()}
-        if found != expected:
-            key = sorted(found.items() ^ expected.items())[0][0]
-            raise ZooError(f"{path}: {key!r} does not fit the architecture {card.architecture}")
-        net.load_state_dict(load_tensors(path), assign=True)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise ZooError(f"{path}: not readable as weights ({error})") from error
-    return net.eval()
 
 
 def verify(folder: Path) -> float:
@@ -254,14 +208,14 @@ def verify(folder: Path) -> float:
         is above `GOLDEN_TOLERANCE` or no number.
     """
     card = load_card(folder)
-    net = load_net(folder, card)
-    path = _checked(folder, card.golden)
+    net = weights.load_net(folder, card)
+    path = weights.checked(folder, card.golden)
     try:
         golden = load_file(path)
-        inputs = tuple(golden[_input_name(place)] for place in range(len(card.eats)))
-        computed = _sample(net, inputs)
+        inputs = tuple(golden[weights.input_name(place)] for place in range(len(card.eats)))
+        computed = weights.sample(net, inputs)
         difference = float(  # np.max, unlike max, keeps NaN
-            np.max([np.abs(computed[key] - golden[key]).max() for key in ("embedding", "logits")])
+            np.max([np.abs(computed[key] - golden[key]).max() for key in weights.RESULTS])
         )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ZooError(f"{path}: no golden sample of this net ({error})") from error
@@ -271,36 +225,3 @@ def verify(folder: Path) -> float:
             f"more than {GOLDEN_TOLERANCE:.0e}"
         )
     return difference
-
-
-def _sample(net: "nn.Module", inputs: Arrays) -> dict[str, np.ndarray]:
-    import torch
-
-    with torch.inference_mode():
-        tensors = tuple(torch.from_numpy(x) for x in inputs)
-        embed = getattr(net, "embed")  # noqa: B009 (every net of the registry has it)
-        # safetensors writes memory as it lies, so that a view would be scrambled.
-        embedding = np.ascontiguousarray(embed(*tensors).numpy())
-        given = {_input_name(place): x for place, x in enumerate(inputs)}
-        return {**given, "embedding": embedding, "logits": net(*tensors).numpy()}
-
-
-def _input_name(place: int) -> str:
-    return f"input-{place + 1}" if place else "input"
-
-
-def _checked(folder: Path, weights: WeightsFile) -> Path:
-    path = folder / weights.file
-    try:
-        size = path.stat().st_size
-        if size > MAX_WEIGHTS_BYTES:
-            raise ZooError(f"{path}: larger than {MAX_WEIGHTS_BYTES} bytes")
-        found = sha256(path)
-    except OSError as error:
-        raise ZooError(f"{path}: cannot be read ({error.strerror})") from error
-    if found != weights.sha256:
-        raise ZooError(
-            f"{path}: its digest is {found[:12]}…, the card says {weights.sha256[:12]}…; "
-            "it was changed or damaged"
-        )
-    return path

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mgr_cli.zoo import entries
+from mgr_cli.zoo import entries, weights
 from mgr_cli.zoo.card import load_card
 from tests.commands.workspace import run
 
@@ -36,7 +36,7 @@ def test_shipped_card_has_figures_and_a_licence(folder: Path) -> None:
     card = load_card(folder)
     assert {"valid", "test"} <= set(card.figures)
     assert card.licence != "not stated"
-    assert card.n_parameters == sum(p.numel() for p in entries.load_net(folder, card).parameters())
+    assert card.n_parameters == sum(p.numel() for p in weights.load_net(folder, card).parameters())
 
 
 def test_zoo_stays_small() -> None:

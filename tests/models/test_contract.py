@@ -13,7 +13,7 @@ from mgr_cli.models import registry
 from mgr_cli.models.layers import Classifier
 from mgr_cli.models.registry import ARCHITECTURES
 from mgr_cli.models.residual import ShortChunkResNet
-from mgr_cli.zoo import entries
+from mgr_cli.zoo import entries, weights
 from mgr_cli.zoo.card import Card, load_card
 from tests import tiny
 
@@ -146,7 +146,7 @@ def test_saved_and_loaded_net_is_equal_to_the_bit(name: str, tmp_path: Path) -> 
     net = net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     folder = entries.save(card, net, tmp_path, rng=np.random.default_rng(0))
     saved = load_card(folder)
-    loaded = entries.load_net(folder, saved)
+    loaded = weights.load_net(folder, saved)
     assert not loaded.training
     assert saved.n_parameters == sum(p.numel() for p in net.parameters())
     expected, found = net.state_dict(), loaded.state_dict()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mgr_cli import files
 from mgr_cli.errors import ZooError
-from mgr_cli.zoo import entries
+from mgr_cli.zoo import entries, weights
 from mgr_cli.zoo.card import CARD, WeightsFile, load_card, save_card
 from tests import tiny
 
@@ -38,7 +38,7 @@ def sign(folder: Path) -> None:
     """Write the digests of the files as they are now to the card."""
     signed = {
         key: WeightsFile(file=name, sha256=files.sha256(folder / name))
-        for key, name in (("weights", entries.WEIGHTS), ("golden", entries.GOLDEN))
+        for key, name in (("weights", weights.WEIGHTS), ("golden", entries.GOLDEN))
     }
     save_card(folder, load_card(folder).model_copy(update=signed))
 
@@ -48,7 +48,7 @@ def change(folder: Path, **updates: object) -> None:
 
 
 def load(folder: Path) -> torch.nn.Module:
-    return entries.load_net(folder, load_card(folder))
+    return weights.load_net(folder, load_card(folder))
 
 
 # Saving.
@@ -79,7 +79,7 @@ def test_the_golden_sample_is_what_the_net_says(entry: Path) -> None:
 
 def test_what_is_saved_twice_has_the_same_bytes(zoo: Path) -> None:
     one, two = tiny.entry(zoo / "a"), tiny.entry(zoo / "b")
-    for name in (CARD, entries.WEIGHTS, entries.GOLDEN):
+    for name in (CARD, weights.WEIGHTS, entries.GOLDEN):
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
@@ -97,7 +97,7 @@ def test_a_name_that_is_no_folder_is_refused(zoo: Path, name: str) -> None:
     assert not zoo.exists()
 
 
-@pytest.mark.parametrize("step", ["save_card", "_sample", "to_bytes"])
+@pytest.mark.parametrize("step", ["entries.save_card", "weights.sample", "weights.to_bytes"])
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 def test_a_failing_write_leaves_nothing(
     zoo: Path, step: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
@@ -105,7 +105,7 @@ def test_a_failing_write_leaves_nothing(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(entries, step, fail)
+    monkeypatch.setattr(f"mgr_cli.zoo.{step}", fail)
     with pytest.raises(type(error)):
         tiny.entry(zoo)
     assert list(zoo.iterdir()) == []
@@ -145,7 +145,7 @@ def test_others_may_read_what_the_umask_lets_them(
 
 
 def test_changed_weights_do_not_match_their_digest(entry: Path) -> None:
-    path = entry / entries.WEIGHTS
+    path = entry / weights.WEIGHTS
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -155,7 +155,7 @@ def test_changed_weights_do_not_match_their_digest(entry: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
 def test_truncated_weights_are_refused_even_if_signed(entry: Path, share: float) -> None:
-    path = entry / entries.WEIGHTS
+    path = entry / weights.WEIGHTS
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(ZooError, match="digest"):
@@ -166,13 +166,13 @@ def test_truncated_weights_are_refused_even_if_signed(entry: Path, share: float)
 
 
 def test_missing_weights_are_named(entry: Path) -> None:
-    (entry / entries.WEIGHTS).unlink()
+    (entry / weights.WEIGHTS).unlink()
     with pytest.raises(ZooError, match=r"model\.safetensors: cannot be read \(No such file"):
         load(entry)
 
 
 def rewrite(folder: Path, tensors: dict[str, np.ndarray]) -> None:
-    save_file(tensors, folder / entries.WEIGHTS)
+    save_file(tensors, folder / weights.WEIGHTS)
     sign(folder)
 
 
@@ -184,7 +184,7 @@ def test_weights_of_another_architecture_are_refused(entry: Path) -> None:
 
 @pytest.mark.parametrize("case", ["wider", "missing", "added", "reshaped", "double"])
 def test_weights_that_do_not_fit_are_named(entry: Path, case: str) -> None:
-    tensors = load_file(entry / entries.WEIGHTS)
+    tensors = load_file(entry / weights.WEIGHTS)
     head = "head.1.weight"
     match case:
         case "wider":
@@ -242,7 +242,7 @@ def test_a_pickle_is_never_opened(entry: Path, tmp_path: Path) -> None:
         lambda path: path.write_bytes(pickle.dumps(Bomb(exploded))),
         lambda path: torch.save({"weight": Bomb(exploded)}, path),
     ):
-        for name in (entries.WEIGHTS, entries.GOLDEN):
+        for name in (weights.WEIGHTS, entries.GOLDEN):
             folder = tiny.entry(tmp_path / f"zoo-{len(list(tmp_path.iterdir()))}")
             write(folder / name)
             sign(folder)
@@ -280,7 +280,7 @@ def test_an_entry_as_it_was_saved_is_verified(entry: Path) -> None:
 
 @pytest.mark.parametrize("key", ["stem.0.weight", "blocks.3.body.4.running_var", "head.1.bias"])
 def test_a_changed_weight_is_noticed_even_if_signed(entry: Path, key: str) -> None:
-    tensors = load_file(entry / entries.WEIGHTS)
+    tensors = load_file(entry / weights.WEIGHTS)
     tensors[key].flat[0] += 1.0
     rewrite(entry, tensors)
     with pytest.raises(ZooError, match="differs from its golden sample by"):
@@ -288,7 +288,7 @@ def test_a_changed_weight_is_noticed_even_if_signed(entry: Path, key: str) -> No
 
 
 def test_a_weight_that_is_no_number_is_noticed(entry: Path) -> None:
-    tensors = load_file(entry / entries.WEIGHTS)
+    tensors = load_file(entry / weights.WEIGHTS)
     tensors["head.1.bias"][0] = np.nan  # of the logits alone: the embedding is still right
     rewrite(entry, tensors)
     with pytest.raises(ZooError, match="differs from its golden sample by nan"):
@@ -430,7 +430,7 @@ def test_a_free_name_counts_on_from_two(zoo: Path) -> None:
 
 
 def test_the_card_names_the_file_of_the_weights(entry: Path) -> None:
-    (entry / entries.WEIGHTS).rename(entry / "other.safetensors")
+    (entry / weights.WEIGHTS).rename(entry / "other.safetensors")
     written = json.loads((entry / CARD).read_text())
     written["weights"]["file"] = "other.safetensors"
     (entry / CARD).write_text(json.dumps(written))

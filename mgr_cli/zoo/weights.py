@@ -1,0 +1,115 @@
+"""What an entry computes with: its weights, and the samples that show it.
+
+Weights may come from a stranger. Their digest is the card's, their shapes are those of the card's
+architecture before anything is allocated, and nothing is unpickled.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from mgr_cli.config import MAX_WEIGHTS_BYTES
+from mgr_cli.errors import ArchitectureError, ZooError
+from mgr_cli.files import sha256
+from mgr_cli.inputs import Arrays
+from mgr_cli.models import registry
+from mgr_cli.zoo.card import CARD, Card, WeightsFile
+
+if TYPE_CHECKING:  # torch is imported where a net is needed, not to list entries
+    from torch import nn
+
+WEIGHTS = "model.safetensors"
+TYPES = ("I64", "F32")  # of a net's whole numbers, and of its floats
+RESULTS = ("embedding", "logits")
+
+
+def save_net(path: Path, net: "nn.Module") -> None:
+    """Write the weights of a net that is on the CPU."""
+    # Training leaves nets channels_last; safetensors would write those bytes as they lie.
+    weights = {key: value.contiguous().numpy() for key, value in net.state_dict().items()}
+    path.write_bytes(to_bytes(weights))
+
+
+def load_net(folder: Path, card: Card) -> "nn.Module":
+    """Build the net of an entry and give it its weights, in evaluation mode on the CPU.
+
+    Raises
+    ------
+    ZooError
+        If the weights are missing, are not those of the card, or do not fit its
+        architecture, or the card's architecture or a hyper-parameter does not exist.
+    """
+    import torch
+    from safetensors.torch import load_file as load_tensors
+
+    path = checked(folder, card.weights)
+    try:
+        with torch.device("meta"):  # shapes alone: nothing is allocated before they agree
+            net = registry.build(
+                card.architecture,
+                card.inputs.dimensions,
+                n_classes=len(card.classes),
+                changes=card.hyperparameters,
+            )
+    except ArchitectureError as error:
+        raise ZooError(f"{folder / CARD}: {error}") from error
+    expected = {
+        key: (TYPES[value.dtype.is_floating_point], tuple(value.shape))
+        for key, value in net.state_dict().items()
+    }
+    try:
+        with safe_open(path, framework="np") as file:
+            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+            found = {key: (one.get_dtype(), tuple(one.get_shape())) for key, one in slices.items()}
+        if found != expected:
+            key = sorted(found.items() ^ expected.items())[0][0]
+            raise ZooError(f"{path}: {key!r} does not fit the architecture {card.architecture}")
+        net.load_state_dict(load_tensors(path), assign=True)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ZooError(f"{path}: not readable as weights ({error})") from error
+    return net.eval()
+
+
+def sample(net: "nn.Module", inputs: Arrays) -> dict[str, np.ndarray]:
+    """Return some inputs with the embedding and the logits that a net gives for them."""
+    import torch
+
+    with torch.inference_mode():
+        tensors = tuple(torch.from_numpy(x) for x in inputs)
+        embed = getattr(net, "embed")  # noqa: B009 (every net of the registry has it)
+        # safetensors writes memory as it lies, so that a view would be scrambled.
+        embedding = np.ascontiguousarray(embed(*tensors).numpy())
+        given = {input_name(place): x for place, x in enumerate(inputs)}
+        return {**given, "embedding": embedding, "logits": net(*tensors).numpy()}
+
+
+def input_name(place: int) -> str:
+    """Return what the tensor at this place among a net's inputs is called in a sample."""
+    return f"input-{place + 1}" if place else "input"
+
+
+def checked(folder: Path, weights: WeightsFile) -> Path:
+    """Return the path of a file of an entry that is what the card says.
+
+    Raises
+    ------
+    ZooError
+        If it is missing, too large, or has another digest.
+    """
+    path = folder / weights.file
+    try:
+        size = path.stat().st_size
+        if size > MAX_WEIGHTS_BYTES:
+            raise ZooError(f"{path}: larger than {MAX_WEIGHTS_BYTES} bytes")
+        found = sha256(path)
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be read ({error.strerror})") from error
+    if found != weights.sha256:
+        raise ZooError(
+            f"{path}: its digest is {found[:12]}…, the card says {weights.sha256[:12]}…; "
+            "it was changed or damaged"
+        )
+    return path
