@@ -136,13 +136,14 @@ def command(
     ]
     plans = _trainable(plans, dataset)
 
-    from mgr_cli.trainer import Machine, leads  # torch and lightning: when all else is in order
+    from mgr_cli import trainer  # torch and lightning: when all else is in order
 
-    if not leads():
+    trainer.keep_freed_memory()
+    if not trainer.leads():
         console.hush()
     order = runs.Order(
         dataset, place, seed=seed, resume=resume, licence=licence, minutes=minutes, logger=logger,
-        machine=Machine(device=device, devices=devices, nodes=nodes, compile=compile),
+        machine=trainer.Machine(device=device, devices=devices, nodes=nodes, compile=compile),
     )  # fmt: skip
     if arch == ALL:
         runs.compare(plans, order)

@@ -1,15 +1,19 @@
 """Training steps a second, beside a plain loop, and how long a step waits for its batch.
 
-    python -m tests.benchmarks.train PREPARED [--arch NAME] [--steps N]
+    python -m tests.benchmarks.train PREPARED [--arch NAME...] [--steps N]
 
-Both train the same net on batches of the same size from the same dataset, in turns, in one run.
+Both train the same net on batches of the same size from the same dataset, in turns, in one run,
+each in a process of its own.
 The rival is what one writes first: crops are read from a list of arrays, float32, memory as it
 lies, AdamW, no augmentation. Ours is the whole of `training.train`'s step: Lightning, masks,
 mixup, running average, as the recipe has it.
 """
 
 import argparse
+import itertools
 import statistics
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -66,6 +70,7 @@ class EnoughError(Exception):
 
 def ours(dataset: PreparedDataset, name: str, n_steps: int) -> float:
     """Return steps a second of `training.train`, validation aside."""
+    trainer.keep_freed_memory()  # as `mgr train` does
     times: list[float] = []
 
     def count(done: int, total: int, what: str) -> None:
@@ -79,37 +84,50 @@ def ours(dataset: PreparedDataset, name: str, n_steps: int) -> float:
     return n_steps / (times[-1] - times[0])
 
 
-def share_of_loader(dataset: PreparedDataset, name: str, n_steps: int, rate: float) -> float:
-    """Return which share of a step's time it takes to make its batch."""
+def seconds_of_loader(dataset: PreparedDataset, name: str, n_steps: int) -> float:
+    """Return how long it takes to make a batch."""
     row = registry.find(name)
-    inputs = dataset.inputs(row.eats, row.segments)
-    loader, _ = batches.loaders(dataset, inputs, row.recipe, SEED)
-    given = iter(loader)
+    loader, _ = batches.loaders(dataset, dataset.inputs(row.eats, row.segments), row.recipe, SEED)
+    given = itertools.cycle(loader)
     next(given)
     start = time.perf_counter()
     for _ in range(n_steps):
         next(given)
-    return (time.perf_counter() - start) / n_steps * rate
+    return (time.perf_counter() - start) / n_steps
+
+
+WHO = {"plain": plain, "ours": ours, "loader": seconds_of_loader}
+
+
+def measured(who: str, folder: Path, name: str, n_steps: int) -> float:
+    """Return what one of them gives in a process of its own, as its user would start it."""
+    command = [sys.executable, "-m", "tests.benchmarks.train", str(folder)]
+    options = ["--arch", name, "--steps", str(n_steps), "--only", who]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("prepared", type=Path)
-    parser.add_argument("--arch", default="short-chunk-resnet")
+    parser.add_argument("--arch", nargs="+", default=["short-chunk-resnet"])
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--only", choices=WHO, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    dataset = prepared.load(chosen.prepared)
-    found = [
-        (plain(dataset, chosen.arch, chosen.steps), ours(dataset, chosen.arch, chosen.steps))
-        for _ in range(ROUNDS)
-    ]
-    ratios = [one / other for other, one in found]
-    rate = statistics.median(one for _, one in found)
-    print(
-        f"{chosen.arch}, {torch.get_num_threads()} threads, precision "
-        f"{trainer.fastest_precision('cpu')}: {rate:.2f} steps a second, plain loop "
-        f"{statistics.median(other for other, _ in found):.2f}, ratio "
-        f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
-    )
-    share = share_of_loader(dataset, chosen.arch, chosen.steps, rate)
-    print(f"the loader takes {share:.1%} of a step")
+    if chosen.only:
+        print(WHO[chosen.only](prepared.load(chosen.prepared), chosen.arch[0], chosen.steps))
+        raise SystemExit
+    print(f"{torch.get_num_threads()} threads, precision {trainer.fastest_precision('cpu')}")
+    for name in chosen.arch:
+        found = [
+            [measured(who, chosen.prepared, name, chosen.steps) for who in ("plain", "ours")]
+            for _ in range(ROUNDS)
+        ]
+        ratios = [own / other for other, own in found]
+        other, rate = (statistics.median(each) for each in zip(*found, strict=True))
+        loader = measured("loader", chosen.prepared, name, chosen.steps)
+        print(
+            f"{name:20} {rate:6.2f} steps a second, plain loop {other:6.2f}, ratio "
+            f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}], "
+            f"the loader takes {loader * rate:.1%} of a step"
+        )
