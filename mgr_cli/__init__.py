@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mgr_cli.evaluation import evaluate
     from mgr_cli.features.handcrafted import extract as handcrafted_features
     from mgr_cli.features.mel import log_mel
+    from mgr_cli.fitting import fit
     from mgr_cli.prediction import Prediction, Predictor
     from mgr_cli.preparation import Dealing, prepare
     from mgr_cli.publication import publish
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dealing", "FeatureSpec", "Machine", "MgrError", "Prediction", "Predictor", "Recipe",
-    "SegmentSpec", "Wishes", "default_entry", "evaluate", "handcrafted_features", "load_audio",
-    "load_dataset", "log_mel", "prepare", "publish", "train",
+    "SegmentSpec", "Wishes", "default_entry", "evaluate", "fit", "handcrafted_features",
+    "load_audio", "load_dataset", "log_mel", "prepare", "publish", "train",
 ]  # fmt: skip
 
 _HOMES = {
@@ -46,6 +47,7 @@ _HOMES = {
     "Wishes": "mgr_cli.data.sources:Wishes",
     "default_entry": "mgr_cli.zoo.entries:default_entry",
     "evaluate": "mgr_cli.evaluation:evaluate",
+    "fit": "mgr_cli.fitting:fit",
     "handcrafted_features": "mgr_cli.features.handcrafted:extract",
     "load_audio": "mgr_cli.audio:load",
     "load_dataset": "mgr_cli.data.prepared:load",

@@ -23,6 +23,7 @@ import numpy as np
 from mgr_cli import segments as cutting
 from mgr_cli.config import FeatureSpec, SegmentSpec
 from mgr_cli.features.normalisation import Normalisation
+from mgr_cli.features.statistics import summarise
 from mgr_cli.plans import VECTORS, Kind
 
 Arrays = tuple[np.ndarray, ...]
@@ -152,6 +153,29 @@ class Inputs:
                 zip(*segments, strict=True), self._normalisations, self.shapes, strict=True
             )
         )
+
+
+def tabulated(arrays: Arrays) -> np.ndarray:
+    """Make one row of each segment, for what eats tables.
+
+    Parameters
+    ----------
+    arrays : tuple of np.ndarray
+        One array, as `Inputs.batch` gives it: columns (n, n_columns) stay as they are, log-mels
+        (n, n_mels, n_frames) are summed up over time by the seven statistics of
+        `features.statistics`.
+
+    Returns
+    -------
+    np.ndarray [shape=(n, n_values)]
+        float32; 7 · n_mels values where they are statistics.
+    """
+    (x,) = arrays
+    if x.ndim == 2:
+        return x
+    summed = summarise(x.reshape(-1, x.shape[-1]))
+    rows = summed.reshape(len(summed), *x.shape[:2]).swapaxes(0, 1).reshape(len(x), -1)
+    return rows.astype(np.float32)
 
 
 class InMemory:

@@ -8,10 +8,8 @@ and in a temporary file beyond, so that memory does not grow with its length. Th
 `judge`, which reads a track's features wherever they lie.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,15 +17,9 @@ from mgr_cli import audio, votes
 from mgr_cli.config import PREDICT_BATCH, PREDICT_VALUES, VoteRule
 from mgr_cli.errors import AudioError, MgrError
 from mgr_cli.extraction import Extraction
-from mgr_cli.inputs import Arrays, InMemory, Track
+from mgr_cli.inputs import InMemory, Track
 from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import Card, load_card
-
-if TYPE_CHECKING:  # torch is imported when a net is loaded
-    from torch import nn
-
-Score = Callable[[Arrays], np.ndarray]
-"""From what a net takes of n segments, see `inputs`, to probabilities (n, n_classes)."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +88,7 @@ class Predictor:
         The card's own by default.
     """
 
-    def __init__(self, card: Card, score: Score, *, vote: VoteRule | None = None) -> None:
+    def __init__(self, card: Card, score: weights.Score, *, vote: VoteRule | None = None) -> None:
         self.card = card
         self._score = score
         self._vote: VoteRule = vote or card.vote
@@ -124,9 +116,9 @@ class Predictor:
             If the entry is damaged.
         """
         card = load_card(folder)
-        net = weights.load_net(folder, card)
         place = chosen_device(device)
-        return cls(card, score_with(net.to(place), card, device=place), vote=vote)
+        model = weights.load_model(folder, card, device=place)
+        return cls(card, weights.score_with(model, card, device=place), vote=vote)
 
     def from_file(self, path: Path) -> Prediction:
         """Predict the genre of an audio file of any length.
@@ -234,20 +226,6 @@ class Predictor:
             seconds=whole,
             padded=n_rows < inputs.length,
         )
-
-
-def score_with(net: "nn.Module", card: Card, *, device: str = "cpu") -> Score:
-    """Make the scoring function of a net that is on a device, in evaluation mode."""
-    import torch
-
-    def score(inputs: Arrays) -> np.ndarray:
-        tensors = [torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in inputs]
-        with torch.inference_mode():
-            logits = net(*(tensor.to(device) for tensor in tensors))
-            probs: np.ndarray = (logits / card.temperature).softmax(dim=1).cpu().numpy()
-        return probs
-
-    return score
 
 
 def chosen_device(device: str) -> str:

@@ -3,21 +3,29 @@
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mgr_cli.config import VOTE, Progress, silent
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.evaluation import evaluate
+from mgr_cli.fitting import Fitted
 from mgr_cli.plans import VECTORS
-from mgr_cli.prediction import Predictor, score_with
+from mgr_cli.prediction import Predictor
 from mgr_cli.training import Trained
-from mgr_cli.zoo import entries
+from mgr_cli.zoo import entries, weights
 from mgr_cli.zoo.card import Card, TrainedOn, WeightsFile
+
+PACKAGES = {
+    Trained: ("mgr-cli", "numpy", "torch", "lightning"),
+    Fitted: ("mgr-cli", "numpy", "scikit-learn", "skops"),
+}
+"""Whose versions the card states."""
 
 
 def publish(
-    trained: Trained,
+    trained: Trained | Fitted,
     dataset: PreparedDataset,
     zoo: Path,
     *,
@@ -25,12 +33,12 @@ def publish(
     licence: str = "not stated",
     progress: Progress = silent,
 ) -> Path:
-    """Save a trained net as an entry of a zoo, with its figures on the validation split.
+    """Save a net or a pipeline as an entry of a zoo, with its figures on the validation split.
 
     Parameters
     ----------
-    trained : Trained
-        From `train`.
+    trained : Trained or Fitted
+        From `train` or `fit`.
     dataset : PreparedDataset
         That it was trained on.
     zoo : Path
@@ -68,11 +76,8 @@ def publish(
         normalisation={kind: dataset.normalisations[kind] for kind in trained.inputs.kinds},
         segments=trained.segments,
         vote=VOTE,
-        recipe=trained.recipe,
         seed=trained.seed,
-        best_epoch=trained.best.number,
-        n_epochs=len(trained.history),
-        training_seconds=round(sum(epoch.seconds for epoch in trained.history), 1),
+        **_course(trained, dataset.name),
         dataset=TrainedOn(
             name=dataset.name,
             split_digest=dataset.split_digest,
@@ -83,16 +88,29 @@ def publish(
         weights=nothing,
         golden=nothing,
         licence=licence,
-        provenance=(
-            f"trained on the train split of {dataset.name} alone, "
-            f"epoch {trained.best.number} of {len(trained.history)} chosen on its valid split"
-            f"{f'; it ended early: {trained.problem}' if trained.problem else ''}"
-        ),
-        versions={
-            package: version(package) for package in ("mgr-cli", "numpy", "torch", "lightning")
-        },
+        versions={package: version(package) for package in PACKAGES[type(trained)]},
     )
-    predictor = Predictor(card, score_with(trained.net, card))
+    model = trained.pipeline if isinstance(trained, Fitted) else trained.net
+    predictor = Predictor(card, weights.score_with(model, card))
     valid = evaluate(predictor, dataset, split="valid", seed=trained.seed, progress=progress)
     card = card.model_copy(update={"figures": {"valid": valid.assessment}})
-    return entries.save(card, trained.net, zoo, rng=np.random.default_rng(trained.seed))
+    return entries.save(card, model, zoo, rng=np.random.default_rng(trained.seed))
+
+
+def _course(trained: Trained | Fitted, name: str) -> dict[str, Any]:
+    """Return what a card says of how its entry came about."""
+    alone = f"on the train split of {name} alone"
+    if isinstance(trained, Fitted):
+        seconds = round(trained.seconds, 3)
+        return {"recipe": None, "training_seconds": seconds, "provenance": f"fitted {alone}"}
+    best, n_epochs = trained.best.number, len(trained.history)
+    ended = f"; it ended early: {trained.problem}" if trained.problem else ""
+    return {
+        "recipe": trained.recipe,
+        "best_epoch": best,
+        "n_epochs": n_epochs,
+        "training_seconds": round(sum(epoch.seconds for epoch in trained.history), 1),
+        "provenance": (
+            f"trained {alone}, epoch {best} of {n_epochs} chosen on its valid split{ended}"
+        ),
+    }

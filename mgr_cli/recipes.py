@@ -119,6 +119,19 @@ def training_of(
     )
 
 
+def hyperparameters_of(architecture: str, settings: Iterable[str]) -> dict[str, Any]:
+    """Read hyper-parameters as ``name=value``.
+
+    Raises
+    ------
+    ArchitectureError
+        If one is unknown, or of another type.
+    TrainingError
+        If one is no ``name=value``.
+    """
+    return _typed(architecture, dict(map(_setting, settings)))
+
+
 def _read(path: Path) -> dict[str, Any]:
     import yaml
 

@@ -16,7 +16,8 @@ from mgr_cli.features.mel import log_mel
 from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.files import Spool
 from mgr_cli.inputs import Arrays
-from mgr_cli.prediction import Prediction, Predictor, chosen_device, score_with
+from mgr_cli.prediction import Prediction, Predictor, chosen_device
+from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import Card, load_card
 from tests import audio_files, tiny
 
@@ -86,7 +87,7 @@ def test_file_waveform_and_features_come_to_the_same(
 ) -> None:
     spec = replace(tiny.SPEC, scale=scale, decimation=decimation)  # type: ignore[arg-type]
     card = tiny.card().model_copy(update={"features": spec})
-    predictor = Predictor(card, score_with(tiny.net(), card))
+    predictor = Predictor(card, weights.score_with(tiny.net(), card))
     # Three blocks of up to ten seconds, at another rate, in stereo: 500 frames, so that the
     # last of 50 segments ends with the frame that only the end of the track completes.
     path = audio_files.write(tmp_path / "tones.wav", audio_files.tones(24.96, 11_025), 11_025)
@@ -320,7 +321,7 @@ class Known(nn.Module):
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_temperature_divides_the_logits(temperature: float) -> None:
     card = tiny.card().model_copy(update={"temperature": temperature})
-    prediction = Predictor(card, score_with(Known(), card)).from_features(noise(10))
+    prediction = Predictor(card, weights.score_with(Known(), card)).from_features(noise(10))
     exponentials = np.exp(np.array([0, 1, 3]) / temperature)
     np.testing.assert_allclose(prediction.probs, exponentials / exponentials.sum(), rtol=1e-6)
 

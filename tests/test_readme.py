@@ -39,6 +39,11 @@ def architecture_table() -> str:
     return "\n".join(rows)
 
 
+def classical_table() -> str:
+    rows = registry.CLASSICAL.values()
+    return "\n".join(f"| `{row.name}` | {row.summary} ({row.source}) |" for row in rows)
+
+
 def zoo_table() -> str:
     def accuracy(figures: Assessment) -> str:
         e = figures.track["accuracy"]
@@ -113,3 +118,7 @@ def test_recipe_of_the_readme_can_be_followed_and_names_every_field(tmp_path: Pa
     section = README.split("## Train your own")[1].split("## ")[0]
     for field in fields(Recipe):
         assert field.name in section
+
+
+def test_classical_rivals_are_those_of_the_registry() -> None:
+    assert classical_table() in README

@@ -17,7 +17,7 @@ from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.data.store import ShardReader, shard_path
 from mgr_cli.errors import ArchitectureError, DatasetError, TrainingError, ZooError
 from mgr_cli.evaluation import evaluate
-from mgr_cli.prediction import Predictor, score_with
+from mgr_cli.prediction import Predictor
 from mgr_cli.task import Epoch, Task
 from mgr_cli.trainer import Machine
 from mgr_cli.training import Trained
@@ -393,7 +393,7 @@ def test_published_entry_computes_what_the_trained_net_does(
     track = easy.reader().frames(0)
     assert np.array_equal(
         Predictor.load(folder, device="cpu").from_features(track).segment_probs,
-        Predictor(card, score_with(trained.net, card)).from_features(track).segment_probs,
+        Predictor(card, weights.score_with(trained.net, card)).from_features(track).segment_probs,
     )
 
 

@@ -2,7 +2,8 @@
 
 from mgr_cli.commands import console
 from mgr_cli.models import registry
-from mgr_cli.models.registry import ARCHITECTURES, Architecture
+from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL
+from mgr_cli.models.rows import Architecture
 
 
 def show() -> None:
@@ -21,6 +22,14 @@ def show() -> None:
             " ".join(f"{name}={value}" for name, value in values.items()),
         )
         table.add_row(f"[bold]{row.name}[/]", "\n".join(lines))
+    for rival in CLASSICAL.values():
+        values = registry.hyperparameters(rival.name, {})
+        lines = (
+            f"{rival.summary} ({rival.source}), scikit-learn",
+            "one row a track, or log-mels summed up over 3 s; fitted",
+            " ".join(f"{name}={value}" for name, value in values.items()),
+        )
+        table.add_row(f"[bold]{rival.name}[/]", "\n".join(lines))
     console.out.print(table)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -33,6 +33,15 @@ def hush() -> None:
     """Say nothing more: another process speaks for this one."""
     global out, err
     out, err = Console(quiet=True), Console(quiet=True)
+
+
+def columns(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns as wide as they need, the first one flush left, on any terminal."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    out.print(title, style="italic", markup=False)
+    for number, row in enumerate((header, *rows)):
+        cells = [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]
+        out.print("  ".join(cells), style=None if number else "bold", markup=False)
 
 
 def data(text: str) -> None:

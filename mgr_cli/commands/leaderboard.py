@@ -1,33 +1,55 @@
-"""Entries side by side."""
+"""Entries side by side, by their figures on the validation split."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mgr_cli.commands import console
 
-WIDTH = 120  # characters, where there is no terminal that has its own
+if TYPE_CHECKING:
+    from mgr_cli.metrics import Estimate
+    from mgr_cli.zoo.card import Card
 
 
-def show(folders: Sequence[Path], title: str) -> None:
-    """Print how entries fare on the validation split, the best first."""
-    from rich.table import Table
+def show_nets(folders: Sequence[Path], title: str) -> None:
+    """Print how nets fare, the best first."""
+    rows = []
+    for card in _ranked(folders):
+        track, segment = card.figures["valid"].track, card.figures["valid"].segment
+        rows.append(
+            [
+                card.name, f"{card.n_parameters:,}", f"{card.best_epoch}/{card.n_epochs}",
+                f"{card.training_seconds / 60:.1f}", _interval(track["accuracy"]),
+                _percent(track["f1_macro"]), _percent(segment["accuracy"]),
+            ]
+        )  # fmt: skip
+    header = ["entry", "parameters", "epoch", "minutes", "accuracy", "F1 macro", "segments"]
+    console.columns(title, header, rows)
 
+
+def show_pipelines(folders: Sequence[Path], title: str) -> None:
+    """Print how pipelines fare as seed 004 does, the best first."""
+    rows = []
+    for card in _ranked(folders):
+        track = card.figures["valid"].track
+        scores = [_percent(track[name]) for name in ("precision", "recall", "f1_macro")]
+        accuracy = _interval(track["accuracy"])
+        rows.append([card.name, accuracy, *scores, f"{card.training_seconds:.1f}"])
+    header = ["entry", "accuracy", "precision", "recall", "F1 macro", "fitted, s"]
+    console.columns(title, header, rows)
+
+
+def _ranked(folders: Sequence[Path]) -> "list[Card]":
     from mgr_cli.zoo.card import load_card
 
-    cards = sorted(
+    return sorted(
         map(load_card, folders), key=lambda card: -card.figures["valid"].track["accuracy"].value
     )
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column("entry", no_wrap=True)
-    for column in ("parameters", "epoch", "minutes", "accuracy", "F1 macro", "segments"):
-        table.add_column(column, justify="right")
-    for card in cards:
-        track, segment = card.figures["valid"].track, card.figures["valid"].segment
-        accuracy = track["accuracy"]
-        table.add_row(
-            card.name, f"{card.n_parameters:,}", f"{card.best_epoch}/{card.n_epochs}",
-            f"{card.training_seconds / 60:.1f}",
-            f"{100 * accuracy.value:.1f} [{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}]",
-            f"{100 * track['f1_macro'].value:.1f}", f"{100 * segment['accuracy'].value:.1f}",
-        )  # fmt: skip
-    console.out.print(table, width=None if console.out.is_terminal else WIDTH)
+
+
+def _percent(score: "Estimate") -> str:
+    return f"{100 * score.value:.1f}"
+
+
+def _interval(score: "Estimate") -> str:
+    return f"{100 * score.value:.1f} [{100 * score.low:.1f}, {100 * score.high:.1f}]"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mgr_cli.models.registry import ARCHITECTURES
+from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL
 
 Device = Literal["auto", "cpu", "cuda"]
 PREPARED = Path("prepared")
@@ -13,9 +13,9 @@ PREPARED = Path("prepared")
 
 def complete_architecture(incomplete: str) -> list[tuple[str, str]]:
     """Offer the architectures that begin like this."""
-    return [
-        (row.name, row.summary) for row in ARCHITECTURES.values() if row.name.startswith(incomplete)
-    ]
+    known = {row.name: row.summary for row in ARCHITECTURES.values()}
+    known |= {row.name: row.summary for row in CLASSICAL.values()}
+    return [(name, summary) for name, summary in known.items() if name.startswith(incomplete)]
 
 
 def complete_entry(incomplete: str) -> list[str]:

@@ -117,7 +117,7 @@ def compare(plans: "list[Training]", order: Order) -> None:
             n_failed += 1
         except typer.Exit:
             n_failed += 1
-    leaderboard.show(folders, f"{order.dataset.name}, validation split")
+    leaderboard.show_nets(folders, f"{order.dataset.name}, validation split")
     if n_failed:
         raise typer.Exit(console.SOME_FAILED)
 

@@ -7,13 +7,14 @@ import typer
 
 from mgr_cli.commands import console, options
 from mgr_cli.config import SEED, LoggerName
-from mgr_cli.models.registry import ARCHITECTURES, DEFAULTS, default_for
+from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL, DEFAULTS, default_for
 
 if TYPE_CHECKING:
     from mgr_cli.data.dataset import PreparedDataset
     from mgr_cli.recipes import Training
 
 ALL = "all"
+ALL_CLASSICAL = "all-classical"
 
 
 def command(
@@ -28,8 +29,9 @@ def command(
             "-a",
             autocompletion=options.complete_architecture,
             metavar="NAME",
-            help=f"One of: {', '.join(ARCHITECTURES)} (default: {DEFAULTS[0]}, or what eats what "
-            f"there is); or {ALL}, to compare them.",
+            help=f"A net: {', '.join(ARCHITECTURES)} (default: {DEFAULTS[0]}, or what eats what "
+            f"there is); scikit-learn's {', '.join(CLASSICAL)}; or {ALL} or {ALL_CLASSICAL}, to "
+            "compare them.",
         ),
     ] = None,
     listing: Annotated[
@@ -100,7 +102,7 @@ def command(
     on the validation split; the test split is not looked at.
     """
     from mgr_cli import recipes
-    from mgr_cli.commands import architectures, runs
+    from mgr_cli.commands import architectures, rivals, runs
     from mgr_cli.commands.lookup import prepared_dataset
     from mgr_cli.errors import ZooError
     from mgr_cli.zoo import entries
@@ -112,8 +114,8 @@ def command(
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
         "weight_decay": weight_decay, "patience": patience,
     }  # fmt: skip
-    if arch == ALL and (changes or settings or name):
-        console.fail("--arch all trains every row as it is: leave --set and --name out")
+    if arch in (ALL, ALL_CLASSICAL) and (changes or settings or name):
+        console.fail(f"--arch {arch} trains every row as it is: leave --set and --name out")
     if arch == ALL and devices * nodes > 1:
         console.fail("--arch all trains on one device: leave --devices and --nodes out")
     if minutes is not None and devices * nodes > 1:
@@ -124,6 +126,16 @@ def command(
     dataset = prepared_dataset(data, prepared)
     if fold is not None:
         dataset = dataset.tested_on(fold)
+    if arch is not None and (arch == ALL_CLASSICAL or arch in CLASSICAL):
+        if recipe or minutes or logger or resume or any(wanted.values()):
+            console.fail(f"{arch} is fitted: it has --set, but no recipe, epochs or logger")
+        asked = [*(changes or []), *(settings or [])]
+        rivals.fit(
+            list(CLASSICAL) if arch == ALL_CLASSICAL else [arch], dataset, place, name=name,
+            hyperparameters=recipes.hyperparameters_of(arch, asked) if asked else {}, seed=seed,
+            licence=licence,
+        )  # fmt: skip
+        return
     plans = [
         recipes.training_of(
             row,

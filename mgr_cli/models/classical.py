@@ -19,10 +19,8 @@ References
 F. Pedregosa et al., "Scikit-learn: Machine learning in Python", JMLR 12, 2011.
 """
 
-from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
-from scipy.special import softmax
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -33,7 +31,6 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
-from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.neural_network import MLPClassifier
@@ -41,7 +38,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
-from sklearn.tree._tree import Tree
 
 from mgr_cli.models.feedforward import sizes
 from mgr_cli.models.layers import check
@@ -49,13 +45,11 @@ from mgr_cli.models.layers import check
 POSITIVE = (1e-9, 1e9)  # of penalties and widths
 STEPS = (1, 100_000)
 TREES = (1, 10_000)
-DEPTHS = (0, 1_000)
+DEPTHS = (0, 1_000)  # 0 is no limit
+LEAVES = (1, 10_000)  # rows in one, at the least
 VOTINGS = ("hard", "soft")
 WEIGHTS = ("uniform", "distance")
 COLUMNS = ("sqrt", "log2", "all")
-
-TRAINING_ONLY = ("_optimizer", "_random_state")
-"""What a perceptron keeps in case it is trained further: Adam's moments, twice its weights."""
 
 
 def mlp(
@@ -135,16 +129,8 @@ def extra_trees(
     seed: int,
 ) -> Pipeline:
     """Make a forest of trees whose thresholds are drawn; see `random_forest`."""
-    _check_forest(n_estimators, max_depth, min_samples_leaf, max_features)
-    return _plain(
-        ExtraTreesClassifier(
-            n_estimators,
-            max_depth=max_depth or None,
-            min_samples_leaf=min_samples_leaf,
-            max_features=None if max_features == "all" else max_features,
-            random_state=seed,
-        )
-    )
+    kind = ExtraTreesClassifier
+    return _plain(_forest(kind, n_estimators, max_depth, min_samples_leaf, max_features, seed))
 
 
 def random_forest(
@@ -170,16 +156,8 @@ def random_forest(
     seed : int
         Of what is drawn.
     """
-    _check_forest(n_estimators, max_depth, min_samples_leaf, max_features)
-    return _plain(
-        RandomForestClassifier(
-            n_estimators,
-            max_depth=max_depth or None,
-            min_samples_leaf=min_samples_leaf,
-            max_features=None if max_features == "all" else max_features,
-            random_state=seed,
-        )
-    )
+    kind = RandomForestClassifier
+    return _plain(_forest(kind, n_estimators, max_depth, min_samples_leaf, max_features, seed))
 
 
 def logistic_regression(*, c: float = 1.0, max_iter: int = 100, seed: int) -> Pipeline:
@@ -206,7 +184,7 @@ def bagging(*, n_estimators: int = 10, max_samples: float = 1.0, seed: int) -> P
 
 
 def ridge(*, alpha: float = 1.0, seed: int) -> Pipeline:
-    """Make a least-squares fit of -1 and 1 with an L2 penalty `alpha`, one class against the rest."""
+    """Make a least-squares fit of -1 and 1 for each class, with an L2 penalty `alpha`."""
     check("alpha", alpha, *POSITIVE)
     return _scaled(RidgeClassifier(alpha=alpha, random_state=seed))
 
@@ -221,7 +199,7 @@ def sgd(*, alpha: float = 1e-4, max_iter: int = 1_000, seed: int) -> Pipeline:
 def decision_tree(*, max_depth: int = 0, min_samples_leaf: int = 1, seed: int) -> Pipeline:
     """Make one tree; `max_depth` 0 is no limit."""
     check("max_depth", max_depth, *DEPTHS)
-    check("min_samples_leaf", min_samples_leaf, 1, 10_000)
+    check("min_samples_leaf", min_samples_leaf, *LEAVES)
     return _plain(
         DecisionTreeClassifier(
             max_depth=max_depth or None, min_samples_leaf=min_samples_leaf, random_state=seed
@@ -233,8 +211,11 @@ def adaboost(*, n_estimators: int = 50, learning_rate: float = 1.0, seed: int) -
     """Make a weighted vote of trees of one split, each fitted to the errors of those before."""
     check("n_estimators", n_estimators, *TREES)
     check("learning_rate", learning_rate, 1e-6, 100.0)
-    return _plain(AdaBoostClassifier(None, n_estimators=n_estimators, learning_rate=learning_rate,
-                                     random_state=seed))
+    return _plain(
+        AdaBoostClassifier(
+            None, n_estimators=n_estimators, learning_rate=learning_rate, random_state=seed
+        )
+    )
 
 
 def nearest_centroid(*, seed: int) -> Pipeline:
@@ -283,7 +264,7 @@ def hist_gradient_boosting(
     check("learning_rate", learning_rate, 1e-6, 100.0)
     check("max_iter", max_iter, *TREES)
     check("max_leaf_nodes", max_leaf_nodes, 2, 65_536)
-    check("min_samples_leaf", min_samples_leaf, 1, 10_000)
+    check("min_samples_leaf", min_samples_leaf, *LEAVES)
     check("l2", l2, 0.0, POSITIVE[1])
     return _plain(
         HistGradientBoostingClassifier(
@@ -295,3 +276,109 @@ def hist_gradient_boosting(
             random_state=seed,
         )
     )
+
+
+def vote_mlp_rf_svc(
+    *, voting: str = "hard", n_estimators: int = 50, forest_seed: int = 1, seed: int
+) -> Pipeline:
+    """Make the vote of a perceptron, a forest and a support vector machine.
+
+    Parameters
+    ----------
+    voting : {"hard", "soft"}
+        ``hard``: one voice each, a tie goes to the smaller label. ``soft``: the mean of their
+        probabilities; the support vector machine's are then calibrated by five-fold
+        cross-validation (Platt), which takes six fits and five tracks a class.
+    n_estimators : int
+        Trees of the forest.
+    forest_seed : int
+        Of the forest alone, which the seed's document fixes.
+    seed : int
+        Of the others.
+    """
+    members = [
+        ("mlp", MLPClassifier(random_state=seed)),
+        ("rf", _voting_forest(n_estimators, forest_seed)),
+        ("svc", _voting_svc(voting, seed)),
+    ]
+    return _scaled(_vote(members, voting))
+
+
+def vote_mlp_svc(*, voting: str = "hard", seed: int) -> Pipeline:
+    """Make the vote of a perceptron and a support vector machine; see `vote_mlp_rf_svc`."""
+    members = [("mlp", MLPClassifier(random_state=seed)), ("svc", _voting_svc(voting, seed))]
+    return _scaled(_vote(members, voting))
+
+
+def vote_knn_rf_gnb(
+    *, voting: str = "hard", n_estimators: int = 50, forest_seed: int = 1, seed: int
+) -> Pipeline:
+    """Make the vote of nearest rows, a forest and naive Bayes; see `vote_mlp_rf_svc`."""
+    members = [
+        ("knn", _neighbors(5, "uniform")),
+        ("rf", _voting_forest(n_estimators, forest_seed)),
+        ("gnb", GaussianNB()),
+    ]
+    return _scaled(_vote(members, voting))
+
+
+def _plain(classifier: Any) -> Pipeline:
+    return Pipeline([("classify", classifier)])
+
+
+def _scaled(classifier: Any) -> Pipeline:
+    return Pipeline([("scale", StandardScaler()), ("classify", classifier)])
+
+
+def _vote(members: list[tuple[str, Any]], voting: str) -> VotingClassifier:
+    _one_of("voting", voting, VOTINGS)
+    return VotingClassifier(members, voting=voting)
+
+
+def _voting_svc(voting: str, seed: int) -> Any:
+    svc = _svc(1.0, 0.0, seed)
+    return CalibratedClassifierCV(svc, ensemble=False) if voting == "soft" else svc
+
+
+def _svc(c: float, gamma: float, seed: int) -> SVC:
+    check("c", c, *POSITIVE)
+    check("gamma", gamma, 0.0, POSITIVE[1])
+    return SVC(C=c, gamma=gamma or "scale", break_ties=True, random_state=seed)
+
+
+def _forest(
+    kind: Any,
+    n_estimators: int,
+    max_depth: int,
+    min_samples_leaf: int,
+    max_features: str,
+    seed: int,
+) -> Any:
+    check("n_estimators", n_estimators, *TREES)
+    check("max_depth", max_depth, *DEPTHS)
+    check("min_samples_leaf", min_samples_leaf, *LEAVES)
+    _one_of("max_features", max_features, COLUMNS)
+    return kind(
+        n_estimators,
+        max_depth=max_depth or None,
+        min_samples_leaf=min_samples_leaf,
+        max_features=None if max_features == "all" else max_features,
+        random_state=seed,
+    )
+
+
+def _voting_forest(n_estimators: int, seed: int) -> RandomForestClassifier:
+    check("n_estimators", n_estimators, *TREES)
+    check("forest_seed", seed, 0, 2**32 - 1)
+    return RandomForestClassifier(n_estimators, random_state=seed)
+
+
+def _neighbors(n_neighbors: int, weights: str) -> KNeighborsClassifier:
+    # A tree of many columns is no faster than looking at every row, and its file would hold
+    # indices that nobody checks.
+    return KNeighborsClassifier(n_neighbors, weights=weights, algorithm="brute")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")

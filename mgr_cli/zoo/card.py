@@ -110,10 +110,12 @@ class Card(_Strict):
         Logits are divided by it before the softmax.
     figures : dict of Assessment
         By split, where it was measured.
+    recipe : Recipe or None
+        How a net was trained; None of a pipeline, which was fitted.
     best_epoch, n_epochs : int
-        The epoch whose weights were kept, of how many.
+        The epoch whose weights were kept, of how many; 0 of a pipeline.
     training_seconds : float
-        Time that all of them took, validation included.
+        Time that all of them took, validation included, or that fitting did.
     versions : dict
         Of the packages that trained the entry.
     """
@@ -133,9 +135,9 @@ class Card(_Strict):
     segments: SegmentSpec | None
     vote: VoteRule
     temperature: Annotated[float, Field(ge=1e-3, le=1_000)] = 1.0
-    recipe: Recipe
+    recipe: Recipe | None
     seed: int
-    best_epoch: int
+    best_epoch: int = 0
     n_epochs: Annotated[int, Field(ge=0)] = 0
     training_seconds: Annotated[float, Field(ge=0)] = 0.0
     dataset: TrainedOn

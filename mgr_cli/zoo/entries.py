@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from platformdirs import user_data_path
@@ -24,9 +23,6 @@ from mgr_cli.errors import ZooError
 from mgr_cli.files import is_plain_name, sha256
 from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import CARD, Card, WeightsFile, load_card, save_card
-
-if TYPE_CHECKING:  # torch is imported where a net is needed, not to list entries
-    from torch import nn
 
 GOLDEN = "golden.safetensors"
 DEFAULT = "default.txt"  # beside the entries: the name that `predict` takes unasked
@@ -138,15 +134,15 @@ def free_name(wanted: str, zoo: Path) -> str:
     return name
 
 
-def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -> Path:
+def save(card: Card, model: "weights.Model", zoo: Path, *, rng: np.random.Generator) -> Path:
     """Save an entry: its folder appears whole, or not at all.
 
     Parameters
     ----------
     card : Card
         Its `weights`, `golden` and `n_parameters` are filled in here.
-    net : nn.Module
-        On the CPU, in evaluation mode.
+    model : nn.Module or Pipeline
+        A net is on the CPU, in evaluation mode; a pipeline is fitted.
     zoo : Path
         Where it goes, under the card's name.
     rng : np.random.Generator
@@ -170,17 +166,17 @@ def save(card: Card, net: "nn.Module", zoo: Path, *, rng: np.random.Generator) -
     zoo.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=zoo, prefix=f".{card.name}."))
     try:
-        weights.save_net(part / weights.WEIGHTS, net)
+        file, n_parameters = weights.save_model(part, model)
         n_segments = 1 if card.inputs.n_values > LARGE_SEGMENT else GOLDEN_BATCH
         inputs = tuple(
             rng.standard_normal((n_segments, *shape), np.float32) for shape in card.inputs.shapes
         )
-        golden = weights.sample(net, inputs)
+        golden = weights.sample(model, card, inputs)
         (part / GOLDEN).write_bytes(to_bytes(golden))
         card = card.model_copy(
             update={
-                "n_parameters": sum(p.numel() for p in net.parameters()),
-                "weights": WeightsFile(file=weights.WEIGHTS, sha256=sha256(part / weights.WEIGHTS)),
+                "n_parameters": n_parameters,
+                "weights": WeightsFile(file=file, sha256=sha256(part / file)),
                 "golden": WeightsFile(file=GOLDEN, sha256=sha256(part / GOLDEN)),
             }
         )
@@ -208,15 +204,15 @@ def verify(folder: Path) -> float:
         is above `GOLDEN_TOLERANCE` or no number.
     """
     card = load_card(folder)
-    net = weights.load_net(folder, card)
+    model = weights.load_model(folder, card)
     path = weights.checked(folder, card.golden)
     try:
         golden = load_file(path)
         inputs = tuple(golden[weights.input_name(place)] for place in range(len(card.eats)))
-        computed = weights.sample(net, inputs)
-        difference = float(  # np.max, unlike max, keeps NaN
-            np.max([np.abs(computed[key] - golden[key]).max() for key in weights.RESULTS])
-        )
+        computed = weights.sample(model, card, inputs)
+        results = computed.keys() & set(weights.RESULTS)
+        # np.max, unlike max, keeps NaN.
+        difference = float(np.max([np.abs(computed[key] - golden[key]).max() for key in results]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ZooError(f"{path}: no golden sample of this net ({error})") from error
     if not difference <= GOLDEN_TOLERANCE:

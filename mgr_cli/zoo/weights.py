@@ -4,8 +4,9 @@ Weights may come from a stranger. Their digest is the card's, their shapes are t
 architecture before anything is allocated, and nothing is unpickled.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -14,16 +15,23 @@ from safetensors.numpy import save as to_bytes
 from mgr_cli.config import MAX_WEIGHTS_BYTES
 from mgr_cli.errors import ArchitectureError, ZooError
 from mgr_cli.files import sha256
-from mgr_cli.inputs import Arrays
+from mgr_cli.inputs import Arrays, tabulated
 from mgr_cli.models import registry
 from mgr_cli.zoo.card import CARD, Card, WeightsFile
 
 if TYPE_CHECKING:  # torch is imported where a net is needed, not to list entries
+    from sklearn.pipeline import Pipeline
     from torch import nn
 
+    Model: TypeAlias = nn.Module | Pipeline
+
+Score = Callable[[Arrays], np.ndarray]
+"""From what a model takes of n segments, see `inputs`, to probabilities (n, n_classes)."""
+
 WEIGHTS = "model.safetensors"
+PIPELINE = "model.skops"
 TYPES = ("I64", "F32")  # of a net's whole numbers, and of its floats
-RESULTS = ("embedding", "logits")
+RESULTS = ("embedding", "logits", "probabilities")
 
 
 def save_net(path: Path, net: "nn.Module") -> None:
@@ -73,8 +81,88 @@ def load_net(folder: Path, card: Card) -> "nn.Module":
     return net.eval()
 
 
-def sample(net: "nn.Module", inputs: Arrays) -> dict[str, np.ndarray]:
-    """Return some inputs with the embedding and the logits that a net gives for them."""
+def load_pipeline(folder: Path, card: Card) -> "Pipeline":
+    """Load the pipeline of an entry.
+
+    Raises
+    ------
+    ZooError
+        If it is missing, is not that of the card, or holds anything that no row of the registry
+        needs.
+    """
+    from mgr_cli.zoo import pipelines
+
+    return pipelines.load(checked(folder, card.weights))
+
+
+def load_model(folder: Path, card: Card, *, device: str = "cpu") -> "Model":
+    """Load the net of an entry, to a device, or its pipeline.
+
+    Raises
+    ------
+    ZooError
+        As `load_net` and `load_pipeline` do.
+    """
+    if card.architecture in registry.CLASSICAL:
+        return load_pipeline(folder, card)
+    return load_net(folder, card).to(device)
+
+
+def save_model(folder: Path, model: "Model") -> tuple[str, int]:
+    """Write a net or a pipeline; return the name of the file and the number of parameters."""
+    if not _is_pipeline(model):
+        net = cast("nn.Module", model)
+        save_net(folder / WEIGHTS, net)
+        return WEIGHTS, sum(p.numel() for p in net.parameters())
+    from mgr_cli.models import fitted
+    from mgr_cli.zoo import pipelines
+
+    (folder / PIPELINE).write_bytes(pipelines.dump(model))
+    return PIPELINE, fitted.n_parameters(model)
+
+
+def score_with(model: "Model", card: Card, *, device: str = "cpu") -> Score:
+    """Make the function that gives probabilities, of a net that is on a device or of a pipeline."""
+    if not _is_pipeline(model):
+        return _score_with_net(cast("nn.Module", model), card, device)
+    pipeline, n_classes = model, len(card.classes)
+    from mgr_cli.models import fitted
+
+    def score(inputs: Arrays) -> np.ndarray:
+        return fitted.probabilities(pipeline, tabulated(inputs), n_classes=n_classes)
+
+    return score
+
+
+def _is_pipeline(model: "Model") -> "TypeGuard[Pipeline]":
+    return hasattr(model, "steps")
+
+
+def _score_with_net(net: "nn.Module", card: Card, device: str) -> Score:
+    import torch
+
+    def score(inputs: Arrays) -> np.ndarray:
+        tensors = [torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in inputs]
+        with torch.inference_mode():
+            logits = net(*(tensor.to(device) for tensor in tensors))
+            probs: np.ndarray = (logits / card.temperature).softmax(dim=1).cpu().numpy()
+        return probs
+
+    return score
+
+
+def sample(model: "Model", card: Card, inputs: Arrays) -> dict[str, np.ndarray]:
+    """Return some inputs with what an entry gives for them.
+
+    That is the embedding and the logits of a net, the probabilities of a pipeline.
+    """
+    given = {input_name(place): x for place, x in enumerate(inputs)}
+    if _is_pipeline(model):
+        return {**given, "probabilities": score_with(model, card)(inputs)}
+    return {**given, **_sample_of_net(cast("nn.Module", model), inputs)}
+
+
+def _sample_of_net(net: "nn.Module", inputs: Arrays) -> dict[str, np.ndarray]:
     import torch
 
     with torch.inference_mode():
@@ -82,8 +170,7 @@ def sample(net: "nn.Module", inputs: Arrays) -> dict[str, np.ndarray]:
         embed = getattr(net, "embed")  # noqa: B009 (every net of the registry has it)
         # safetensors writes memory as it lies, so that a view would be scrambled.
         embedding = np.ascontiguousarray(embed(*tensors).numpy())
-        given = {input_name(place): x for place, x in enumerate(inputs)}
-        return {**given, "embedding": embedding, "logits": net(*tensors).numpy()}
+        return {"embedding": embedding, "logits": net(*tensors).numpy()}
 
 
 def input_name(place: int) -> str:

@@ -9,7 +9,7 @@ from mgr_cli import training
 from mgr_cli.commands import runs
 from mgr_cli.commands import train as train_command
 from mgr_cli.errors import DivergenceError, TrainingError
-from mgr_cli.models.registry import ARCHITECTURES
+from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL
 from mgr_cli.task import Epoch, Task
 from tests.commands.workspace import run
 
@@ -253,3 +253,34 @@ def test_logger_is_told(inside: Path, tmp_path: Path) -> None:
     unknown = run("train", *args, "--logger", "carrier-pigeon")
     assert unknown.exit_code == 2
     assert "tensorboard" in unknown.stderr
+
+
+def test_pipeline_is_fitted_and_predicts(inside: Path, tmp_path: Path) -> None:
+    zoo = tmp_path / "zoo"
+    result = run("train", "--arch", "random-forest", "--set", "n_estimators=9", "--zoo", zoo)
+    assert result.exit_code == 0, result.stderr
+    assert "random-forest-songs" in result.stdout
+    card = json.loads((zoo / "random-forest-songs" / "card.json").read_text())
+    assert card["hyperparameters"]["n_estimators"] == 9
+    song = next(Path("songs").rglob("*.wav"))
+    predicted = run("predict", song, "--zoo", zoo, "--json")
+    assert predicted.exit_code == 0, predicted.stderr
+    assert json.loads(predicted.stdout)["model"] == "random-forest-songs"
+
+
+def test_all_pipelines_are_compared(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: CLASSICAL[name] for name in ("ridge", "gaussian-nb")}
+    monkeypatch.setattr(train_command, "CLASSICAL", few)
+    result = run("train", "--arch", "all-classical", "--zoo", tmp_path / "zoo")
+    assert result.exit_code == 0, result.stderr
+    assert "fitted, s" in result.stdout
+    assert all(f"{name}-songs" in result.stdout for name in few)
+
+
+def test_pipeline_has_no_recipe(inside: Path, tmp_path: Path) -> None:
+    for options in (("--epochs", 3), ("--minutes", 1), ("--resume",)):
+        result = run("train", "--arch", "ridge", *options, "--zoo", tmp_path / "zoo")
+        assert result.exit_code == 2
+        assert "ridge is fitted" in result.stderr

@@ -7,7 +7,8 @@ import pytest
 
 from mgr_cli.errors import ArchitectureError
 from mgr_cli.models import registry
-from mgr_cli.models.registry import ARCHITECTURES
+from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL
+from mgr_cli.plans import Kind
 
 NAMES = list(ARCHITECTURES)
 
@@ -134,3 +135,26 @@ def test_reading_the_table_imports_neither_torch_nor_numpy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert printed.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_every_rival_resolves_to_a_pipeline_of_its_seed_and_defaults(name: str) -> None:
+    row = CLASSICAL[name]
+    assert row.name == name not in ARCHITECTURES
+    values = registry.hyperparameters(name, {})
+    assert "seed" not in values
+    assert all(type(value) in (bool, int, float, str) for value in values.values())
+    assert [step for step, _ in registry.build_pipeline(name, seed=1).steps][-1] == "classify"
+
+
+def test_rival_is_no_net() -> None:
+    with pytest.raises(ArchitectureError, match="random-forest is fitted, not trained"):
+        registry.find("random-forest")
+
+
+def test_what_is_trained_unasked_eats_what_there_is() -> None:
+    cases: list[tuple[Kind, ...]] = [
+        ("log-mel", "waveform", "handcrafted"), ("handcrafted",), ("table",), ("waveform",),
+    ]  # fmt: skip
+    found = [registry.default_for(kinds) for kinds in cases]
+    assert found == ["short-chunk-resnet", "ffnn", "ffnn", "wave-cnn1d"]

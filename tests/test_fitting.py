@@ -1,0 +1,146 @@
+"""Pipelines from a prepared dataset to an entry; each of them is in models/test_classical."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+
+from mgr_cli import fitting, publication
+from mgr_cli.config import SEGMENTS
+from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.errors import ArchitectureError, DatasetError, TrainingError, ZooError
+from mgr_cli.evaluation import evaluate
+from mgr_cli.features.statistics import summarise
+from mgr_cli.inputs import tabulated
+from mgr_cli.prediction import Predictor
+from mgr_cli.preparation import prepare
+from mgr_cli.zoo import entries, weights
+from mgr_cli.zoo.card import load_card
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def levels(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    return tiny.dataset(tmp_path_factory.mktemp("levels"))
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """Prepare 60 tracks of three genres with four columns, one of which says nothing."""
+    folder = tmp_path_factory.mktemp("vectors")
+    rng = np.random.default_rng(0)
+    rows = ["track_id,genre,a,b,c,d"]
+    for number in range(60):
+        values = rng.normal([number % 3, -(number % 3), (number % 3) ** 2, 0], 0.3)
+        rows.append(f"t{number},{tiny.GENRES[number % 3]}," + ",".join(map(str, values)))
+    (folder / "songs.csv").write_text("\n".join(rows) + "\n")
+    return prepare(folder / "songs.csv", target=folder / "prepared").dataset
+
+
+def test_rows_of_a_table_are_taken_as_they_are() -> None:
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    np.testing.assert_array_equal(tabulated((x,)), x)
+
+
+def test_log_mels_are_summed_up_over_time_segment_by_segment() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 5, 20)).astype(np.float32)
+    rows = tabulated((x,))
+    assert rows.shape == (3, 7 * 5)
+    for segment, row in zip(x, rows, strict=True):
+        np.testing.assert_allclose(row, summarise(segment).ravel(), rtol=1e-6)
+
+
+def test_vectors_are_fitted_one_row_a_track(vectors: PreparedDataset) -> None:
+    fitted = fitting.fit(vectors, "random-forest", hyperparameters={"n_estimators": 20}, seed=3)
+    # By hand: the same forest on the same table.
+    train = vectors.numbers("train")
+    x = vectors.normalisations["table"].apply(vectors.vectors()[train].T).T
+    forest = RandomForestClassifier(20, random_state=3).fit(x, vectors.labels(train))
+    valid = vectors.vectors()[vectors.numbers("valid")]
+    rows = vectors.normalisations["table"].apply(valid.T).T
+    np.testing.assert_allclose(
+        fitted.pipeline.predict_proba(rows), forest.predict_proba(rows), atol=1e-12
+    )
+    assert (fitted.segments, fitted.inputs.kinds) == (None, ("table",))
+    assert fitted.hyperparameters["n_estimators"] == 20
+
+
+def test_log_mels_are_fitted_segment_by_segment(levels: PreparedDataset) -> None:
+    fitted = fitting.fit(levels, "nearest-centroid")
+    assert (fitted.segments, fitted.inputs.kinds) == (SEGMENTS, ("log-mel",))
+    assert fitted.pipeline.n_features_in_ == 7 * 16
+
+
+@pytest.mark.parametrize("name", ["random-forest", "svc-rbf", "vote-knn-rf-gnb"])
+@pytest.mark.parametrize("kind", ["vectors", "levels"])
+def test_entry_judges_as_the_pipeline_does_and_better_than_chance(
+    kind: str, name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    dataset: PreparedDataset = request.getfixturevalue(kind)
+    folder = publication.publish(fitting.fit(dataset, name), dataset, tmp_path)
+    card = load_card(folder)
+    assert (card.architecture, card.recipe, card.best_epoch) == (name, None, 0)
+    assert card.weights.file == "model.skops"
+    assert "fitted on the train split" in card.provenance
+    assert set(card.versions) == {"mgr-cli", "numpy", "scikit-learn", "skops"}
+    assert entries.verify(folder) == 0.0
+    found = evaluate(Predictor.load(folder, device="cpu"), dataset, split="test")
+    assert found.assessment.track["accuracy"].value > 0.8  # chance is a third
+
+
+def test_same_seed_makes_the_same_entry(vectors: PreparedDataset, tmp_path: Path) -> None:
+    cards = [
+        load_card(publication.publish(fitting.fit(vectors, "mlp", seed=s), vectors, tmp_path / n))
+        for n, s in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    digests = [card.weights.sha256 for card in cards]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_what_scikit_learn_remarks_is_kept_and_not_printed(
+    vectors: PreparedDataset, recwarn: pytest.WarningsRecorder
+) -> None:
+    fitted = fitting.fit(vectors, "mlp", hyperparameters={"max_iter": 2})
+    assert len(fitted.notes) == 1
+    assert "hasn't converged" in fitted.notes[0]
+    assert "\n" not in fitted.notes[0]
+    assert not recwarn.list
+    assert fitting.fit(vectors, "ridge").notes == ()
+
+
+def test_song_is_judged_by_its_log_mels(levels: PreparedDataset, tmp_path: Path) -> None:
+    folder = publication.publish(fitting.fit(levels, "ridge"), levels, tmp_path)
+    predictor = Predictor.load(folder, device="cpu")
+    rng = np.random.default_rng(5)
+    for label, genre in enumerate(tiny.GENRES):
+        prediction = predictor.from_features(tiny.levels(label, rng))
+        assert prediction.genre == genre
+        assert prediction.probs.sum() == pytest.approx(1)
+    assert predictor.from_waveform(rng.normal(0, 0.1, 24_000)).genre in tiny.GENRES
+
+
+def test_pipeline_that_was_changed_is_refused(vectors: PreparedDataset, tmp_path: Path) -> None:
+    folder = publication.publish(fitting.fit(vectors, "ridge"), vectors, tmp_path)
+    path = folder / weights.PIPELINE
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(ZooError, match="it was changed or damaged"):
+        Predictor.load(folder)
+
+
+def test_what_cannot_be_fitted_is_refused(
+    vectors: PreparedDataset, levels: PreparedDataset
+) -> None:
+    with pytest.raises(ArchitectureError, match="did you mean random-forest"):
+        fitting.fit(vectors, "random-florest")
+    with pytest.raises(ArchitectureError, match="no hyper-parameter 'depth'"):
+        fitting.fit(vectors, "ridge", hyperparameters={"depth": 3})
+    gone = vectors.tracks[(vectors.tracks.split != "train") | (vectors.tracks.genre != "rock")]
+    with pytest.raises(TrainingError, match="no track of 'rock' in the train split"):
+        fitting.fit(replace(vectors, tracks=gone.reset_index(drop=True)), "ridge")
+    waves = replace(levels, plan=replace(levels.plan, kinds=("waveform",)))
+    with pytest.raises(DatasetError, match="no log-mel features, it has waveform"):
+        fitting.fit(waves, "ridge")
