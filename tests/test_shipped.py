@@ -53,3 +53,21 @@ def test_most_tracks_of_gtzan_get_their_genre_from_their_sound(
     folder = shared / "audio" / "gtzan"
     right = [predictor.from_file(folder / g / f"{g}.00000.wav").genre == g for g in GENRES]
     assert np.mean(right) >= 0.7  # 0.1 is chance
+
+
+ZOO = Path(__file__).parents[1] / "zoo"
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in ZOO.glob("*/card.json")))
+def test_every_entry_is_sound_and_hears_a_real_track(shared: Path, name: str) -> None:
+    folder = entries.find(name, [ZOO])
+    assert entries.verify(folder) <= entries.GOLDEN_TOLERANCE
+    predictor = Predictor.load(folder, device="cpu")
+    card = predictor.card
+    assert card.name == name
+    assert set(card.figures) == {"valid", "test"}
+    assert card.licence.startswith("research use only")
+    prediction = predictor.from_file(shared / "audio" / "gtzan" / "classical/classical.00000.wav")
+    assert prediction.probs.sum() == pytest.approx(1)
+    # Classical music is what all of them know best, of four genres or of ten.
+    assert prediction.probs[card.classes.index("classical")] > 1 / len(card.classes)
