@@ -12,6 +12,7 @@ from mgr_cli.config import SEGMENTS
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import ArchitectureError, DatasetError, TrainingError, ZooError
 from mgr_cli.evaluation import evaluate
+from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.features.statistics import summarise
 from mgr_cli.inputs import tabulated
 from mgr_cli.prediction import Predictor
@@ -129,6 +130,23 @@ def test_pipeline_that_was_changed_is_refused(vectors: PreparedDataset, tmp_path
     path.write_bytes(bytes(data))
     with pytest.raises(ZooError, match="it was changed or damaged"):
         Predictor.load(folder)
+
+
+def test_pipeline_that_does_not_fit_its_card_is_refused(
+    vectors: PreparedDataset, levels: PreparedDataset, tmp_path: Path
+) -> None:
+    folder = publication.publish(fitting.fit(vectors, "ridge"), vectors, tmp_path)
+    card = load_card(folder)
+    bands = Normalisation((0.0,) * 3, (1.0,) * 3)
+    fewer = card.model_copy(update={"columns": card.columns[:3], "normalisation": {"table": bands}})
+    with pytest.raises(ZooError, match="does not fit its card"):
+        weights.load_model(folder, fewer)
+    with pytest.raises(ZooError, match="does not fit its card"):
+        weights.load_model(folder, card.model_copy(update={"classes": ("a", "b")}))
+    by_levels = publication.publish(fitting.fit(levels, "ridge"), levels, tmp_path)
+    other = load_card(by_levels).model_copy(update={"weights": card.weights})
+    with pytest.raises(ZooError, match="does not fit its card"):
+        weights.load_model(folder, other)
 
 
 def test_what_cannot_be_fitted_is_refused(

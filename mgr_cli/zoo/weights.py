@@ -87,12 +87,22 @@ def load_pipeline(folder: Path, card: Card) -> "Pipeline":
     Raises
     ------
     ZooError
-        If it is missing, is not that of the card, or holds anything that no row of the registry
-        needs.
+        If it is missing, is not that of the card, holds anything that no row of the registry
+        needs, or cannot judge what the card says that it eats.
     """
     from mgr_cli.zoo import pipelines
 
-    return pipelines.load(checked(folder, card.weights))
+    path = checked(folder, card.weights)
+    pipeline = pipelines.load(path)
+    blank = tuple(np.zeros((1, *shape), np.float32) for shape in card.inputs.shapes)
+    try:
+        probs = score_with(pipeline, card)(blank)
+    except Exception as error:  # arrays of a stranger's that do not fit may raise anything
+        said = " ".join(str(error).split())[:200].encode("unicode_escape").decode()
+        raise ZooError(f"{path}: does not fit its card ({said})") from error
+    if not np.isfinite(probs).all():
+        raise ZooError(f"{path}: gives what is not finite")
+    return pipeline
 
 
 def load_model(folder: Path, card: Card, *, device: str = "cpu") -> "Model":
