@@ -131,12 +131,13 @@ def build(
         If the name or a hyper-parameter is unknown, a value is out of its range, or a
         dimension is missing.
     """
+    row = find(name)
     values = hyperparameters(name, changes or {})
     builder = _builder(name)
     given = {**dimensions, "n_classes": n_classes}
     wanted = [key for key in inspect.signature(builder).parameters if key in DIMENSIONS]
     if not set(wanted) <= set(given):
-        raise ArchitectureError(f"{name} eats {' and '.join(find(name).eats)}, nothing else")
+        raise ArchitectureError(f"{name} eats {' and '.join(row.eats)}, nothing else")
     try:
         net: nn.Module = builder(**{key: given[key] for key in wanted}, **values)
     except ValueError as error:

@@ -150,6 +150,8 @@ def test_every_rival_resolves_to_a_pipeline_of_its_seed_and_defaults(name: str) 
 def test_rival_is_no_net() -> None:
     with pytest.raises(ArchitectureError, match="random-forest is fitted, not trained"):
         registry.find("random-forest")
+    with pytest.raises(ArchitectureError, match="random-forest is fitted, not trained"):
+        registry.build("random-forest", SHAPE, n_classes=3)
 
 
 def test_what_is_trained_unasked_eats_what_there_is() -> None:
