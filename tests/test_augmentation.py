@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mgr_cli import augment, stretching
+from mgr_cli import augment
 from mgr_cli.augmentation import Augmentation, decibels
 from mgr_cli.config import FeatureSpec, Recipe
 from mgr_cli.errors import TrainingError
@@ -128,4 +128,3 @@ def test_options_arrive_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> No
         "stretch.tempo": 0.4, "stretch.semitones": 5.0, "amplify.decibels": 1.0,
         "noise.level": 2.0, "shift.share": 0.3,
     }  # fmt: skip
-    assert stretching.stretch is not None

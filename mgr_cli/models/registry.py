@@ -99,11 +99,6 @@ def hyperparameters(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def takes_one_length(name: str) -> bool:
-    """Tell whether an architecture's nets take segments of the length they were made for alone."""
-    return "n_frames" in inspect.signature(_builder(name)).parameters
-
-
 def build(
     name: str,
     dimensions: Mapping[str, int],
