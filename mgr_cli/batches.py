@@ -12,6 +12,7 @@ from mgr_cli.config import Recipe
 from mgr_cli.data.crops import Batch, CropDataset, RandomCrops, fixed_crops
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import TrainingError
+from mgr_cli.features.normalisation import LARGEST
 from mgr_cli.inputs import Inputs
 
 Loaders = tuple[DataLoader[Batch], DataLoader[Batch]]
@@ -85,15 +86,27 @@ def check(dataset: PreparedDataset) -> None:
     DatasetError
         If there is no training, or no validation track.
     TrainingError
-        If a genre has no training track.
+        If a genre has no training track, there is one genre alone, or nothing changes from one
+        training track to another.
     """
     dataset.numbers("valid")
+    if len(dataset.genres) < 2:
+        raise TrainingError(
+            f"{dataset.root}: no other genre than {dataset.genres[0]!r} has a usable track; "
+            "expected two at least, see its tracks.csv"
+        )
+    if all(min(each.std) >= LARGEST for each in dataset.normalisations.values()):
+        raise TrainingError(
+            f"{dataset.root}: every feature is the same for all training tracks; there is "
+            "nothing to learn, prepare a table with columns that change"
+        )
     found = set(dataset.labels(dataset.numbers("train")).tolist())
     for label, genre in enumerate(dataset.genres):
         if label not in found:
             raise TrainingError(
                 f"{dataset.root}: no track of {genre!r} in the train split; prepare it again with "
-                "another --seed or --ratios, or without that genre"
+                "--split random, another --seed or without that genre; its tracks.csv says "
+                "which tracks are bad"
             )
 
 

@@ -24,6 +24,8 @@ Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["constant", "cosine", "onecycle", "plateau", "step"]
 Balance = Literal["none", "weights", "sampling"]
 
+Measure = Literal["impurity", "permutation"]
+
 Engine = Literal["local", "dask", "ray", "spark"]
 Device = Literal["auto", "cpu", "cuda"]
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
@@ -31,6 +33,7 @@ LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 SEED = 0
 SPLIT_RATIOS = (0.8, 0.1, 0.1)  # train, valid, test, where a dataset has no split of its own
 N_BOOTSTRAP = 1_000  # resamplings of the tracks behind a 95 % interval
+N_PERMUTATIONS = 5  # of a feature whose importance is measured
 PREDICT_BATCH = 64  # segments that go through a net at a time, at the most
 PREDICT_VALUES = 2**21  # of all their features together; a net's own maps are many times as much
 

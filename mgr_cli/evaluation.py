@@ -1,5 +1,6 @@
 """Evaluation: an entry's predictions on a split, held against the truth."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,10 +83,7 @@ def evaluate(
         is empty.
     """
     card = predictor.card
-    if set(dataset.genres) != set(card.classes):
-        odd = sorted(set(dataset.genres) ^ set(card.classes))[0]
-        raise DatasetError(f"{dataset.name} and {card.name} differ in their genres, in {odd!r}")
-    _check_features(dataset, card)
+    check(dataset, card)
     numbers = dataset.numbers(split)
     judged = []
     for done, number in enumerate(numbers, start=1):
@@ -109,20 +107,58 @@ def evaluate(
     )
 
 
-def _check_features(dataset: PreparedDataset, card: Card) -> None:
-    """Refuse a dataset whose features are not those that an entry was trained on."""
+def check(dataset: PreparedDataset, card: Card) -> None:
+    """Refuse a dataset that an entry cannot judge.
+
+    Raises
+    ------
+    DatasetError
+        If it has other genres or another front end than the entry.
+    """
+    if set(dataset.genres) != set(card.classes):
+        odd = sorted(set(dataset.genres) ^ set(card.classes))[0]
+        raise DatasetError(f"{dataset.name} and {card.name} differ in their genres, in {odd!r}")
     dataset.inputs(card.eats, card.segments)  # raises where some are missing
     for kind in card.eats:
         if kind in VECTORS:
-            same = (dataset.columns, dataset.plan.form) == (card.columns, card.form)
-        elif kind == "waveform":
-            same = dataset.plan.spec.sample_rate == card.features.sample_rate
-        else:
-            same = dataset.plan.spec == card.features
-        if not same:
-            raise DatasetError(
-                f"{dataset.name} was prepared with another front end than that of {card.name}"
+            difference = _other_columns(dataset.columns, card.columns) or _other(
+                dataset.plan, card, ("form",)
             )
+        else:
+            names = ("sample_rate",) if kind == "waveform" else tuple(vars(card.features))
+            difference = _other(dataset.plan.spec, card.features, names)
+        if difference:
+            raise DatasetError(
+                f"{dataset.name} was prepared with another front end than that of {card.name}: "
+                f"{difference}"
+            )
+
+
+def _other(found: object, expected: object, names: Sequence[str]) -> str:
+    """Name the first setting in which two front ends differ, nothing if they do not."""
+    for name in names:
+        own, other = getattr(found, name), getattr(expected, name)
+        if own != other:
+            return f"{name} is {own}, expected {other}; prepare it again with that"
+    return ""
+
+
+def _other_columns(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    """Say how the columns of two tables differ, nothing if they do not."""
+    if found == expected:
+        return ""
+    known, wanted = set(found), set(expected)
+    missing = [name for name in expected if name not in known]
+    more = [name for name in found if name not in wanted]
+    if missing:
+        what = f"it lacks {len(missing)} of {len(expected)} columns, the first {missing[0]!r}"
+    elif more:
+        what = f"it has {len(more)} columns besides, the first {more[0]!r}"
+    else:
+        pairs = zip(found, expected, strict=False)
+        own, other = next((pair for pair in pairs if pair[0] != pair[1]), (found, expected))
+        what = f"its columns are in another order, {own!r} where {other!r} is expected"
+    return f"{what}; prepare a table with just the columns of the entry, in their order"
 
 
 def record(folder: Path, split: Split, assessment: Assessment) -> None:

@@ -63,7 +63,7 @@ class Inputs:
         normalisations: Mapping[Kind, Normalisation],
     ) -> None:
         self.kinds = tuple(kinds)
-        self._normalisations = tuple(normalisations[kind] for kind in self.kinds)
+        self.normalisations = {kind: normalisations[kind] for kind in self.kinds}
         self._rates = tuple(_rate(kind, spec) for kind in self.kinds)
         self._lengths = tuple(
             1 if segments is None else segments.length(rate) for rate in self._rates
@@ -85,7 +85,7 @@ class Inputs:
         """Shape of what a net takes, by the names that `models.registry` has for it."""
         found: dict[str, int] = {}
         for kind, normalisation, length in zip(
-            self.kinds, self._normalisations, self._lengths, strict=True
+            self.kinds, self.normalisations.values(), self._lengths, strict=True
         ):
             n_bands = len(normalisation.mean)
             match kind:
@@ -103,7 +103,7 @@ class Inputs:
         return tuple(
             _shape(kind, len(normalisation.mean), length)
             for kind, normalisation, length in zip(
-                self.kinds, self._normalisations, self._lengths, strict=True
+                self.kinds, self.normalisations.values(), self._lengths, strict=True
             )
         )
 
@@ -150,7 +150,7 @@ class Inputs:
         return tuple(
             normalisation.apply(np.stack(each)).reshape(len(each), *shape)
             for each, normalisation, shape in zip(
-                zip(*segments, strict=True), self._normalisations, self.shapes, strict=True
+                zip(*segments, strict=True), self.normalisations.values(), self.shapes, strict=True
             )
         )
 

@@ -86,14 +86,21 @@ class Predictor:
         From normalised segments to probabilities.
     vote : {"mean", "majority", "product"}, optional
         The card's own by default.
+
+    Attributes
+    ----------
+    at_once : int
+        Segments that `score` is given at a time, so that memory stays bounded.
     """
 
     def __init__(self, card: Card, score: weights.Score, *, vote: VoteRule | None = None) -> None:
         self.card = card
-        self._score = score
-        self._vote: VoteRule = vote or card.vote
+        self.score = score
+        self.vote: VoteRule = vote or card.vote
         self._inputs = card.inputs
-        self._at_once = max(1, min(PREDICT_BATCH, PREDICT_VALUES // card.inputs.n_values))
+        most = PREDICT_VALUES // card.inputs.n_values
+        # A row of columns has no maps that would grow as those of a segment do.
+        self.at_once = max(1, most if card.segments is None else min(PREDICT_BATCH, most))
 
     @classmethod
     def load(
@@ -206,20 +213,20 @@ class Predictor:
         n_rows = track.n_rows(inputs.kinds[0])
         firsts = inputs.starts(n_rows)
         probs = [
-            self._score(
+            self.score(
                 inputs.batch(
-                    inputs.segment(track, first) for first in firsts[begin : begin + self._at_once]
+                    inputs.segment(track, first) for first in firsts[begin : begin + self.at_once]
                 )
             )
-            for begin in range(0, len(firsts), self._at_once)
+            for begin in range(0, len(firsts), self.at_once)
         ]
         segment_probs = np.concatenate(probs).astype(np.float64)
         whole = (n_rows / inputs.rate if inputs.rate else 0.0) if seconds is None else seconds
         return Prediction(
             genres=card.classes,
-            probs=votes.pool(segment_probs, rule=self._vote),
-            genre=card.classes[votes.decide(segment_probs, rule=self._vote)],
-            vote=self._vote,
+            probs=votes.pool(segment_probs, rule=self.vote),
+            genre=card.classes[votes.decide(segment_probs, rule=self.vote)],
+            vote=self.vote,
             segment_probs=segment_probs,
             starts=tuple(first / inputs.rate if inputs.rate else 0.0 for first in firsts),
             segment_seconds=inputs.length / inputs.rate if inputs.rate else whole,

@@ -24,6 +24,7 @@ from mgr_cli.data import dataset as datasets
 from mgr_cli.data import prepared, splits, store
 from mgr_cli.data.computation import Work, compute
 from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.data.remarks import remarks
 from mgr_cli.data.sources import Scan, Wishes, recognise
 from mgr_cli.data.store import OK, Outcome
 from mgr_cli.engines import workers
@@ -69,12 +70,15 @@ class Preparation:
         Tracks that were read again, because their files or what is computed have changed.
     n_gone : int
         Tracks that the last run had found, and this one has not.
+    notes : tuple of str
+        What else is to be known of it, a line each.
     """
 
     dataset: PreparedDataset
     n_reused: int
     n_renewed: int
     n_gone: int
+    notes: tuple[str, ...] = ()
 
     @property
     def bad(self) -> list[tuple[str, str]]:
@@ -158,7 +162,8 @@ def prepare(
                 "versions": {package: version(package) for package in ("mgr-cli", "numpy")},
             },
         )
-    return Preparation(dataset, done.n_reused, done.n_renewed, len(gone))
+    notes = (*scan.notes, *remarks(dataset))
+    return Preparation(dataset, done.n_reused, done.n_renewed, len(gone), notes)
 
 
 @contextmanager
@@ -252,7 +257,9 @@ def _describe(
     if not ((table.split == "train") & (table.status == OK)).any():
         bad = table[table.status != OK]
         named = bad.path.where(bad.path != "", bad.track_id)
-        found = f"; the first bad one, {named.iloc[0]}: {bad.status.iloc[0]}" if len(bad) else ""
+        found = "; deal out another split with --split random"
+        if len(bad):
+            found = f"; the first bad one, {named.iloc[0]}: {bad.status.iloc[0]}"
         raise DatasetError(f"{folder.name}: no track to train on among {len(table)}{found}")
     vectors = scan.vectors
     computed = handcrafted.NAMES if "handcrafted" in scan.plan.kinds else ()

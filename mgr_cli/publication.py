@@ -14,14 +14,18 @@ from mgr_cli.fitting import Fitted
 from mgr_cli.plans import VECTORS
 from mgr_cli.prediction import Predictor
 from mgr_cli.training import Trained
-from mgr_cli.zoo import entries, weights
-from mgr_cli.zoo.card import Card, TrainedOn, WeightsFile
+from mgr_cli.zoo import backbones, entries, weights
+from mgr_cli.zoo.backbones import Backbone
+from mgr_cli.zoo.card import BorrowedNet, Card, TrainedOn, WeightsFile
 
 PACKAGES = {
     Trained: ("mgr-cli", "numpy", "torch", "lightning"),
     Fitted: ("mgr-cli", "numpy", "scikit-learn", "skops"),
 }
 """Whose versions the card states."""
+
+NOTHING = WeightsFile(file="none", sha256="0" * 64)
+"""On a card until its entry is saved."""
 
 
 def publish(
@@ -61,7 +65,7 @@ def publish(
         If the name is taken.
     """
     unnamed = f"{trained.architecture}-{dataset.name}".lower().replace(" ", "-")
-    nothing = WeightsFile(file="none", sha256="0" * 64)  # `save` puts the real ones here
+    model = trained.judge if isinstance(trained, Fitted) else trained.net
     card = Card(
         name=name or entries.free_name(unnamed, zoo),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -73,7 +77,7 @@ def publish(
         features=dataset.plan.spec,
         form=dataset.plan.form,
         columns=dataset.columns if set(trained.inputs.kinds) & set(VECTORS) else (),
-        normalisation={kind: dataset.normalisations[kind] for kind in trained.inputs.kinds},
+        normalisation=trained.inputs.normalisations,
         segments=trained.segments,
         vote=VOTE,
         seed=trained.seed,
@@ -85,12 +89,11 @@ def publish(
             fold=dataset.tested_fold,
         ),
         figures={},
-        weights=nothing,
-        golden=nothing,
+        weights=NOTHING,
+        golden=NOTHING,
         licence=licence,
         versions={package: version(package) for package in PACKAGES[type(trained)]},
     )
-    model = trained.pipeline if isinstance(trained, Fitted) else trained.net
     predictor = Predictor(card, weights.score_with(model, card))
     valid = evaluate(predictor, dataset, split="valid", seed=trained.seed, progress=progress)
     card = card.model_copy(update={"figures": {"valid": valid.assessment}})
@@ -101,8 +104,13 @@ def _course(trained: Trained | Fitted, name: str) -> dict[str, Any]:
     """Return what a card says of how its entry came about."""
     alone = f"on the train split of {name} alone"
     if isinstance(trained, Fitted):
-        seconds = round(trained.seconds, 3)
-        return {"recipe": None, "training_seconds": seconds, "provenance": f"fitted {alone}"}
+        return {
+            "recipe": None,
+            "training_seconds": round(trained.seconds, 3),
+            "provenance": f"fitted {alone}",
+            "search": trained.search,
+            "borrowed": _borrowed(trained.judge.backbone),
+        }
     best, n_epochs = trained.best.number, len(trained.history)
     ended = f"; it ended early: {trained.problem}" if trained.problem else ""
     return {
@@ -114,3 +122,12 @@ def _course(trained: Trained | Fitted, name: str) -> dict[str, Any]:
             f"trained {alone}, epoch {best} of {n_epochs} chosen on its valid split{ended}"
         ),
     }
+
+
+def _borrowed(backbone: Backbone | None) -> BorrowedNet | None:
+    if backbone is None:
+        return None
+    unwritten = NOTHING.model_copy(update={"file": backbones.WEIGHTS})
+    return BorrowedNet(
+        files=(unwritten,), origin=backbone.origin, n_parameters=backbone.n_parameters
+    )

@@ -119,17 +119,48 @@ def training_of(
     )
 
 
-def hyperparameters_of(architecture: str, settings: Iterable[str]) -> dict[str, Any]:
-    """Read hyper-parameters as ``name=value``.
+@dataclass(frozen=True)
+class Fitting:
+    """What is to be fitted: a row of the registry, what differs from its defaults, its segments."""
+
+    architecture: str
+    hyperparameters: dict[str, Any]
+    segments: SegmentSpec | None
+
+
+def fitting_of(
+    architecture: str, *, file: Path | None = None, settings: Iterable[str] = ()
+) -> Fitting:
+    """Put together what a user asks for of a row that is fitted; see `training_of`.
+
+    `segments` is None where nobody says how tracks are cut.
 
     Raises
     ------
-    ArchitectureError
-        If one is unknown, or of another type.
-    TrainingError
-        If one is no ``name=value``.
+    ArchitectureError, TrainingError
+        As `training_of`; also if the file has a recipe.
     """
-    return _typed(architecture, dict(map(_setting, settings)))
+    said = _read(file) if file else {}
+    if said.get("recipe"):
+        raise TrainingError(f"{file}: {architecture} is fitted, it has no recipe; leave it out")
+    values = dict(said.get("set", {})) | dict(map(_setting, settings))
+    segments = said.get("segments")
+    return Fitting(
+        architecture,
+        _typed(architecture, values),
+        _changed(SegmentSpec(), segments, f"{file}: ") if segments else None,
+    )
+
+
+def named(architecture: str | None, file: Path | None) -> str | None:
+    """Return the architecture that is asked for, or that a file names, if there is one.
+
+    Raises
+    ------
+    TrainingError
+        If the file cannot be used.
+    """
+    return architecture or (str(_read(file).get("arch") or "") or None if file else None)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -161,9 +192,9 @@ def _setting(text: str) -> tuple[str, str]:
 
 def _typed(architecture: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Read texts as what the architecture's defaults are; the rest is the registry's to check."""
-    defaults = registry.hyperparameters(architecture, {})
+    known = registry.defaults(architecture, values.get(registry.CLASSIFIER))
     typed = {
-        name: _as(type(defaults[name]), value) if name in defaults else value
+        name: _as(type(known[name]), value) if name in known else value
         for name, value in values.items()
     }
     registry.hyperparameters(architecture, typed)  # raises where one does not fit

@@ -9,23 +9,11 @@ from sklearn import metrics as reference
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import DatasetError, ZooError
 from mgr_cli.evaluation import Evaluation, evaluate, record
-from mgr_cli.inputs import Arrays
 from mgr_cli.metrics import SCORES
 from mgr_cli.plans import Plan
 from mgr_cli.prediction import Predictor
 from mgr_cli.zoo.card import CARD, load_card
 from tests import tiny
-
-PROJECTION = np.random.default_rng(2).normal(size=(16, 3)) / 4
-
-
-def wavering(inputs: Arrays) -> np.ndarray:
-    """Judge by a random projection of the segment: now right, now wrong."""
-    (x,) = inputs
-    logits = x.mean(axis=2) @ PROJECTION
-    exponentials = np.exp(8 * (logits - logits.max(axis=1, keepdims=True)))
-    probs: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probs
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +23,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
 
 @pytest.fixture
 def predictor() -> Predictor:
-    return Predictor(tiny.card(), wavering, vote="majority")
+    return Predictor(tiny.card(), tiny.wavering, vote="majority")
 
 
 def by_hand(

@@ -1,13 +1,18 @@
 """Pipelines from a prepared dataset to an entry; each of them is in models/test_classical."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib import Parallel
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.preprocessing import StandardScaler
 
-from mgr_cli import fitting, publication
+from mgr_cli import engines, fitting, publication
 from mgr_cli.config import SEGMENTS
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import ArchitectureError, DatasetError, TrainingError, ZooError
@@ -17,7 +22,8 @@ from mgr_cli.features.statistics import summarise
 from mgr_cli.inputs import tabulated
 from mgr_cli.prediction import Predictor
 from mgr_cli.preparation import prepare
-from mgr_cli.zoo import entries, weights
+from mgr_cli.zoo import borrowing, entries, weights
+from mgr_cli.zoo.backbones import Backbone
 from mgr_cli.zoo.card import load_card
 from tests import tiny
 
@@ -162,3 +168,147 @@ def test_what_cannot_be_fitted_is_refused(
     waves = replace(levels, plan=replace(levels.plan, kinds=("waveform",)))
     with pytest.raises(DatasetError, match="no log-mel features, it has waveform"):
         fitting.fit(waves, "ridge")
+
+
+# A grid, and borrowed nets.
+
+
+@pytest.fixture
+def pool() -> Iterator[Parallel]:
+    with engines.workers(n_jobs=1) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def eye() -> Backbone:
+    """Borrow ResNet-50's last features, of weights that nobody has trained."""
+    return borrowing.borrow(
+        "resnet50", "avg_pool", weights="random", sample_rate=tiny.SPEC.sample_rate, seed=0
+    )
+
+
+def test_grid_is_searched_over_what_is_not_given(vectors: PreparedDataset, pool: Parallel) -> None:
+    fitted = fitting.fit(vectors, "svc-rbf", pool=pool)
+    assert fitted.search is not None
+    assert len(fitted.search.candidates) == 12
+    assert fitted.hyperparameters == {**fitted.search.best.values}
+    assert fitted.hyperparameters["c"] == fitted.pipeline["classify"].C
+    given = fitting.fit(vectors, "svc-rbf", hyperparameters={"c": 3.0}, pool=pool)
+    assert given.search is not None
+    assert [list(each.values) for each in given.search.candidates] == [["gamma"]] * 3
+    assert given.hyperparameters["c"] == 3.0
+    fixed = fitting.fit(vectors, "svc-rbf", hyperparameters={"c": 3.0, "gamma": 0.1}, pool=pool)
+    assert fixed.search is None
+    assert fitting.fit(vectors, "knn", pool=pool).search is None  # it has none
+
+
+def test_search_is_on_the_card(vectors: PreparedDataset, pool: Parallel, tmp_path: Path) -> None:
+    fitted = fitting.fit(vectors, "linear-svc", pool=pool)
+    card = load_card(publication.publish(fitted, vectors, tmp_path))
+    assert card.search == fitted.search
+    assert card.hyperparameters == fitted.hyperparameters
+
+
+def test_rows_are_read_once_and_scaled_once_for_fits_that_share_it(
+    vectors: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_scaled = []
+    scale = StandardScaler.fit_transform
+
+    def counted(scaler: StandardScaler, rows: np.ndarray) -> np.ndarray:
+        n_scaled.append(len(rows))
+        return np.asarray(scale(scaler, rows))
+
+    monkeypatch.setattr(StandardScaler, "fit_transform", counted)
+    fitter = fitting.Fitter(vectors)
+    monkeypatch.setattr(PreparedDataset, "track", None)
+    alone = [fitter.fit(name) for name in ("ridge", "sgd", "random-forest")]
+    assert len(n_scaled) == 1
+    monkeypatch.undo()
+    for fitted in alone:
+        again = fitting.fit(vectors, fitted.architecture).pipeline
+        x = fitter.table.rows
+        np.testing.assert_array_equal(fitted.pipeline.predict(x), again.predict(x))
+        assert fitter.accuracy(fitted) == again.score(x, fitter.table.labels)
+
+
+def test_artists_are_the_groups_where_they_are_known(vectors: PreparedDataset) -> None:
+    assert len(set(fitting.Fitter(vectors).table.groups)) == vectors.counts()["train"]
+    artists = vectors.tracks.assign(artist=[f"a{n % 7}" for n in range(len(vectors.tracks))])
+    table = fitting.Fitter(replace(vectors, tracks=artists)).table
+    assert sorted(set(table.groups)) == [f"a{n}" for n in range(7)]
+
+
+def test_segments_are_as_long_as_is_asked(levels: PreparedDataset) -> None:
+    halves = fitting.Fitter(levels, segments=tiny.SEGMENTS)  # 0.5 s of tracks of 2 s
+    assert halves.table.rows.shape == (12 * 4, 7 * 16)
+    assert len(set(halves.table.groups)) == 12
+    assert len(fitting.Fitter(levels).table.rows) == 12
+
+
+def test_segments_of_whole_tracks_are_refused(vectors: PreparedDataset) -> None:
+    with pytest.raises(TrainingError, match="one row a track; leave segments out"):
+        fitting.Fitter(vectors, segments=tiny.SEGMENTS)
+
+
+def test_what_scikit_learn_refuses_is_one_line(vectors: PreparedDataset) -> None:
+    few = vectors.tracks.groupby(["split", "genre"]).head(1).reset_index(drop=True)
+    with pytest.raises(TrainingError, match="mlp cannot be fitted: ") as refused:
+        fitting.fit(replace(vectors, tracks=few), "mlp", hyperparameters={"early_stopping": True})
+    assert "\n" not in str(refused.value)
+
+
+def test_borrowed_net_makes_the_rows_and_its_entry_is_whole(
+    levels: PreparedDataset, eye: Backbone, pool: Parallel, tmp_path: Path
+) -> None:
+    eye = replace(eye, cache=tmp_path / "cache")
+    fitter = fitting.Fitter(levels, backbone=eye)
+    assert fitter.table.rows.shape == (12, 2_048)
+    chosen = {"cut": "avg_pool", "classifier": "linear-svc", "pca": 0.9}
+    fitted = fitter.fit("resnet50", chosen, pool=pool)
+    assert fitted.search is not None
+    assert fitted.search.n_folds == 4  # tracks of a genre
+    assert fitted.pipeline["pca"].explained_variance_ratio_.sum() >= 0.9
+    folder = publication.publish(fitted, levels, tmp_path / "zoo")
+    card = load_card(folder)
+    assert card.borrowed is not None
+    assert [file.file for file in card.borrowed.files] == ["backbone.safetensors"]
+    assert card.borrowed.origin == "random weights of seed 0, which nobody has trained"
+    assert card.hyperparameters == {**chosen, "c": fitted.search.best.values["c"], "max_iter": 1000}
+    assert set(card.normalisation["log-mel"].std) == {1.0}  # a picture has its own range
+    assert entries.verify(folder) == 0.0
+    # Bright bands are in other places, and even eyes that never learnt see that.
+    found = evaluate(Predictor.load(folder, device="cpu"), levels, split="test")
+    assert found.assessment.track["accuracy"].value > 0.8
+    extraction, classification = fitting.pace(fitted, levels, n_tracks=2)
+    assert extraction > classification > 0
+
+
+def test_fresh_process_gives_exactly_what_the_fitting_process_gave(
+    levels: PreparedDataset, vectors: PreparedDataset, eye: Backbone, tmp_path: Path
+) -> None:
+    chosen = {"cut": "avg_pool", "classifier": "mlp"}
+    by_eye = fitting.fit(levels, "resnet50", hyperparameters=chosen, backbone=eye)
+    fits = [
+        (by_eye, levels),
+        (fitting.fit(levels, "hist-gradient-boosting"), levels),
+        (fitting.fit(vectors, "vote-mlp-rf-svc"), vectors),
+    ]
+    program = (
+        "import sys, numpy as np; from pathlib import Path; import mgr_cli\n"
+        "predictor = mgr_cli.Predictor.load(Path(sys.argv[1]), device='cpu')\n"
+        "for x in np.load(sys.argv[2]):\n"
+        "    sys.stdout.write(predictor.from_features(x).segment_probs.tobytes().hex() + chr(10))"
+    )
+    for fitted, dataset in fits:
+        folder = publication.publish(fitted, dataset, tmp_path)
+        kind = fitted.inputs.kinds[0]
+        tracks = [dataset.track(int(number)) for number in dataset.numbers("test")[:3]]
+        x = np.stack([track.read(kind, 0, track.n_rows(kind)) for track in tracks])
+        np.save(tmp_path / "x.npy", x)
+        told = subprocess.run(
+            [sys.executable, "-c", program, str(folder), str(tmp_path / "x.npy")],
+            capture_output=True, text=True, check=True,
+        ).stdout.split()  # fmt: skip
+        here = Predictor(load_card(folder), weights.score_with(fitted.judge, load_card(folder)))
+        assert told == [here.from_features(each).segment_probs.tobytes().hex() for each in x]

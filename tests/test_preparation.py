@@ -300,7 +300,7 @@ def test_tracks_that_the_set_leaves_out_stay_out(tmp_path: Path) -> None:
         ([("a", "p.png", "rock", "train"), ("a", "p.png", "rock", "test")], "a is listed twice"),
         ([("", "p.png", "rock", "train")], r"p\.png lacks a track_id or a genre"),
         ([("a", "p.png", "", "train")], r"p\.png lacks a track_id or a genre"),
-        ([("a", "p.png", "rock", "test")], "no track to train on among 1$"),
+        ([("a", "p.png", "rock", "test")], "no track to train on among 1; deal out another split"),
         (
             [("a", "p.png", "rock", "test"), ("b", "q.png", "rock", "train")],
             r"no track to train on among 2; the first bad one, q\.png: not a readable",

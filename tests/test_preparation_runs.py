@@ -201,7 +201,7 @@ def test_table_of_features_is_prepared_as_it_stands(tmp_path: Path) -> None:
     lines[5] = "05,rock,1.0,,2.0"
     (tmp_path / "table.csv").write_text("\n".join(["track_id,genre,x,y,z", *lines]) + "\n")
     made = make(tmp_path / "table.csv", tmp_path)
-    assert made.bad == [("05", "1 of its 3 features are no numbers")]
+    assert made.bad == [("05", "no number from -1e+12 to 1e+12 in 1 of its 3 columns: y")]
     dataset = prepared.load(tmp_path / "set")
     assert (dataset.columns, dataset.origin, dataset.layout) == (
         ("x", "y", "z"),

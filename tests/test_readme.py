@@ -120,5 +120,17 @@ def test_recipe_of_the_readme_can_be_followed_and_names_every_field(tmp_path: Pa
         assert field.name in section
 
 
+def borrowed_table() -> str:
+    rows = []
+    for row in registry.BORROWED.values():
+        cuts = ", ".join(f"`{cut}`" for cut in row.cuts)
+        rows.append(f"| `{row.name}` | {row.summary} ({row.source}) | {cuts} |")
+    return "\n".join(rows)
+
+
+def test_borrowed_nets_are_those_of_the_registry() -> None:
+    assert borrowed_table() in README
+
+
 def test_classical_rivals_are_those_of_the_registry() -> None:
     assert classical_table() in README

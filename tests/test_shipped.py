@@ -67,7 +67,8 @@ def test_every_entry_is_sound_and_hears_a_real_track(shared: Path, name: str) ->
     assert card.name == name
     assert set(card.figures) == {"valid", "test"}
     assert card.licence.startswith("research use only")
-    prediction = predictor.from_file(shared / "audio" / "gtzan" / "classical/classical.00000.wav")
+    # Classical music is what they know best, of four genres or of ten; FMA has none, but metal.
+    song, genre = ("metal", "Rock") if "Rock" in card.classes else ("classical", "classical")
+    prediction = predictor.from_file(shared / "audio" / "gtzan" / song / f"{song}.00000.wav")
     assert prediction.probs.sum() == pytest.approx(1)
-    # Classical music is what all of them know best, of four genres or of ten.
-    assert prediction.probs[card.classes.index("classical")] > 1 / len(card.classes)
+    assert prediction.probs[card.classes.index(genre)] > 1 / len(card.classes)

@@ -17,6 +17,7 @@ from mgr_cli.data import prepared as datasets
 from mgr_cli.data.dataset import COLUMNS, PreparedDataset
 from mgr_cli.data.store import OK, shard_path
 from mgr_cli.features.normalisation import Normalisation
+from mgr_cli.inputs import Arrays
 from mgr_cli.models import registry
 from mgr_cli.plans import Plan
 from mgr_cli.task import Task
@@ -94,6 +95,15 @@ def net(*, seed: int = 0) -> nn.Module:
         for _ in range(3):
             made(torch.randn(8, SPEC.n_mels, LENGTH))
     return made.eval()
+
+
+def wavering(inputs: Arrays) -> np.ndarray:
+    """Judge by a random projection of the segment: now right, now wrong."""
+    (x,) = inputs
+    logits = x.mean(axis=2) @ (np.random.default_rng(2).normal(size=(16, 3)) / 4)
+    exponentials = np.exp(8 * (logits - logits.max(axis=1, keepdims=True)))
+    probs: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probs
 
 
 def card(name: str = "tiny", *, created: str = "2024-05-01T12:00:00+00:00") -> Card:

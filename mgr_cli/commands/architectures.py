@@ -2,7 +2,7 @@
 
 from mgr_cli.commands import console
 from mgr_cli.models import registry
-from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL
+from mgr_cli.models.registry import ARCHITECTURES, BORROWED, CLASSICAL
 from mgr_cli.models.rows import Architecture
 
 
@@ -30,6 +30,14 @@ def show() -> None:
             " ".join(f"{name}={value}" for name, value in values.items()),
         )
         table.add_row(f"[bold]{rival.name}[/]", "\n".join(lines))
+    for net in BORROWED.values():
+        lines = (
+            f"{net.summary} ({net.source})",
+            f"{' + '.join(net.eats)}, {net.segments.seconds:g} s; fitted, the grid of its rival "
+            f"searched; cuts {', '.join(net.cuts)}",
+            " ".join(f"{name}={value}" for name, value in registry.defaults(net.name).items()),
+        )
+        table.add_row(f"[bold]{net.name}[/]", "\n".join(lines))
     console.out.print(table)
 
 

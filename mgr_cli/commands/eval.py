@@ -52,23 +52,13 @@ def command(
     95 % bootstrap interval over tracks.
     """
     from mgr_cli import evaluation
-    from mgr_cli.commands.lookup import prepared_dataset
+    from mgr_cli.commands import lookup
     from mgr_cli.prediction import Predictor
-    from mgr_cli.zoo import entries
     from mgr_cli.zoo.card import load_card
 
-    zoos = entries.places(zoo)
-    folder = entries.find(model, zoos) if model else entries.newest(zoos)
+    folder = lookup.entry(model, zoo)
     card = load_card(folder)
-    own = (prepared / card.dataset.name).is_dir()
-    dataset = prepared_dataset(data or (card.dataset.name if own else None), prepared)
-    if dataset.n_folds and card.dataset.fold is not None:
-        dataset = dataset.tested_on(card.dataset.fold)
-    if dataset.split_digest != card.dataset.split_digest:
-        console.note(
-            f"{card.name} was not trained on this split of {dataset.name}: "
-            "tracks of this split may have been trained on"
-        )
+    dataset = lookup.dataset_of(card, data, prepared)
     predictor = Predictor.load(folder, device=device, vote=vote)
     with console.progress("judging") as progress:
         done = evaluation.evaluate(predictor, dataset, split=split, seed=seed, progress=progress)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mgr_cli.commands import console
 
 if TYPE_CHECKING:
+    from mgr_cli.fitting import Fitted
     from mgr_cli.metrics import Estimate
     from mgr_cli.zoo.card import Card
 
@@ -36,6 +37,37 @@ def show_pipelines(folders: Sequence[Path], title: str) -> None:
         accuracy = _interval(track["accuracy"])
         rows.append([card.name, accuracy, *scores, f"{card.training_seconds:.1f}"])
     header = ["entry", "accuracy", "precision", "recall", "F1 macro", "fitted, s"]
+    console.columns(title, header, rows)
+
+
+def transfer_row(
+    folder: Path, fitted: "Fitted", train_accuracy: float, paces: tuple[float, float]
+) -> list[str]:
+    """Make a row of `show_transfer`.
+
+    `paces` are the seconds that a track takes in the borrowed net and in the pipeline.
+    """
+    from mgr_cli.zoo.card import load_card
+
+    card, values, backbone = load_card(folder), fitted.hyperparameters, fitted.judge.backbone
+    steps = fitted.pipeline.named_steps
+    return [
+        card.name, str(values["cut"]), str(fitted.pipeline.n_features_in_),
+        f"{values['pca']:g}" if values["pca"] else "",
+        str(steps["pca"].n_components_) if "pca" in steps else "",
+        str(values["classifier"]), f"{100 * train_accuracy:.1f}",
+        _interval(card.figures["valid"].track["accuracy"]),
+        *(f"{1_000 * pace:.2f}" for pace in paces),
+        f"{backbone.n_parameters:,}" if backbone else "",
+    ]  # fmt: skip
+
+
+def show_transfer(rows: Sequence[Sequence[str]], title: str) -> None:
+    """Print how rivals fare behind borrowed nets, as seed 002 does, in the order of the fits."""
+    header = [
+        "entry", "cut", "size", "PCA", "kept", "classifier", "train", "valid",
+        "net, ms", "rest, ms", "parameters of the net",
+    ]  # fmt: skip
     console.columns(title, header, rows)
 
 

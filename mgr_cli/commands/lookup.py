@@ -2,8 +2,45 @@
 
 from pathlib import Path
 
+from mgr_cli.commands import console
 from mgr_cli.data import prepared as datasets
 from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.zoo import entries
+from mgr_cli.zoo.card import Card
+
+
+def entry(name: str | None, zoo: Path | None) -> Path:
+    """Return the folder of the entry of that name or folder, the newest without a name.
+
+    Raises
+    ------
+    ZooError
+        If there is none.
+    """
+    zoos = entries.places(zoo)
+    return entries.find(name, zoos) if name else entries.newest(zoos)
+
+
+def dataset_of(card: Card, name: str | None, prepared: Path) -> PreparedDataset:
+    """Load what an entry is to be judged on: without a name its own dataset, else the newest.
+
+    Its tracks are split as they were for the entry. A note is printed where that cannot be.
+
+    Raises
+    ------
+    DatasetError
+        If there is none.
+    """
+    own = (prepared / card.dataset.name).is_dir()
+    dataset = prepared_dataset(name or (card.dataset.name if own else None), prepared)
+    if dataset.n_folds and card.dataset.fold is not None:
+        dataset = dataset.tested_on(card.dataset.fold)
+    if dataset.split_digest != card.dataset.split_digest:
+        console.note(
+            f"{card.name} was not trained on this split of {dataset.name}: "
+            "tracks of this split may have been trained on"
+        )
+    return dataset
 
 
 def prepared_dataset(name: str | None, prepared: Path) -> PreparedDataset:

@@ -1,13 +1,13 @@
 """Options that several commands share, and what completes their values."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL
+from mgr_cli.config import Device, Engine
+from mgr_cli.models.registry import ARCHITECTURES, BORROWED, CLASSICAL
 
-Device = Literal["auto", "cpu", "cuda"]
 PREPARED = Path("prepared")
 
 
@@ -15,6 +15,7 @@ def complete_architecture(incomplete: str) -> list[tuple[str, str]]:
     """Offer the architectures that begin like this."""
     known = {row.name: row.summary for row in ARCHITECTURES.values()}
     known |= {row.name: row.summary for row in CLASSICAL.values()}
+    known |= {row.name: row.summary for row in BORROWED.values()}
     return [(name, summary) for name, summary in known.items() if name.startswith(incomplete)]
 
 
@@ -54,6 +55,20 @@ DataOption = Annotated[
     typer.Option(
         "--data", "-d", metavar="DATASET",
         help="Prepared dataset, by name or folder (default: the newest).",
+    ),
+]  # fmt: skip
+CLUSTER = "Where it runs"
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", rich_help_panel=CLUSTER, help="Processes; -1 is one a core.")
+]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", rich_help_panel=CLUSTER, help="This machine, or a cluster.")
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler", metavar="ADDRESS", rich_help_panel=CLUSTER,
+        help="Of the cluster, as tcp://10.0.0.5:8786.",
     ),
 ]  # fmt: skip
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]

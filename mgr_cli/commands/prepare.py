@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mgr_cli.commands import console, front_end, options, summary
-from mgr_cli.config import MIN_SECONDS, SEED, SPLIT_RATIOS, Engine
+from mgr_cli.config import MIN_SECONDS, SEED, SPLIT_RATIOS
 from mgr_cli.data.sources import SOURCES, Level, Subset, Wishes
 from mgr_cli.plans import AUDIO_KINDS, Form, Kind
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 AUDIT = "audit.csv"
 LISTENED = 10_000  # tracks that are compared without being asked: a minute
-SPLITS, CLUSTER = "Splits", "Where it runs"
+SPLITS = "Splits"
 
 
 def command(
@@ -109,21 +109,9 @@ def command(
     decimation: front_end.DecimationOption = None,
     min_seconds: front_end.MinSecondsOption = None,
     max_seconds: front_end.MaxSecondsOption = None,
-    jobs: Annotated[
-        int,
-        typer.Option("--jobs", "-j", rich_help_panel=CLUSTER, help="Processes; -1 is one a core."),
-    ] = -1,
-    engine: Annotated[
-        Engine,
-        typer.Option("--engine", rich_help_panel=CLUSTER, help="This machine, or a cluster."),
-    ] = "local",
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler", metavar="ADDRESS", rich_help_panel=CLUSTER,
-            help="Of the cluster, as tcp://10.0.0.5:8786.",
-        ),
-    ] = None,
+    jobs: options.JobsOption = -1,
+    engine: options.EngineOption = "local",
+    scheduler: options.SchedulerOption = None,
 ) -> None:  # fmt: skip
     """Make a dataset ready for training.
 

@@ -72,13 +72,15 @@ def _counts(values: "pd.Series[str]") -> str:
 
 
 def show_changes(done: "Preparation") -> None:
-    """Say what was there already, and what has changed since the last run."""
+    """Say what was there already, what has changed since the last run, and what is amiss."""
     if done.n_reused:
         console.note(f"{done.n_reused} tracks were prepared already")
     if done.n_renewed:
         console.note(f"{done.n_renewed} tracks were read again: files, or what is asked, changed")
     if done.n_gone:
         console.note(f"{done.n_gone} tracks of the last run are gone from the source")
+    for note in done.notes:
+        console.note(note)
 
 
 def show_bad(done: "Preparation") -> None:

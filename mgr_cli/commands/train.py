@@ -6,15 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mgr_cli.commands import console, options
+from mgr_cli.commands.rivals import ALL_CLASSICAL, ALL_OF
 from mgr_cli.config import SEED, LoggerName
-from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL, DEFAULTS, default_for
+from mgr_cli.models.grids import N_FOLDS
+from mgr_cli.models.registry import (
+    ARCHITECTURES,
+    BORROWED,
+    CLASSICAL,
+    DEFAULTS,
+    default_for,
+    is_fitted,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from mgr_cli.data.dataset import PreparedDataset
     from mgr_cli.recipes import Training
 
 ALL = "all"
-ALL_CLASSICAL = "all-classical"
+FITTED = "What scikit-learn fits"
 
 
 def command(
@@ -30,8 +39,9 @@ def command(
             autocompletion=options.complete_architecture,
             metavar="NAME",
             help=f"A net: {', '.join(ARCHITECTURES)} (default: {DEFAULTS[0]}, or what eats what "
-            f"there is); scikit-learn's {', '.join(CLASSICAL)}; or {ALL} or {ALL_CLASSICAL}, to "
-            "compare them.",
+            f"there is); scikit-learn's {', '.join(CLASSICAL)}; {', '.join(BORROWED)}:FOLDER, "
+            f"whose features those judge; or {ALL}, {ALL_CLASSICAL}, "
+            f"{', '.join(ALL_OF + name for name in BORROWED)}:FOLDER, to compare them.",
         ),
     ] = None,
     listing: Annotated[
@@ -80,6 +90,25 @@ def command(
     licence: Annotated[
         str, typer.Option("--licence", help="Of the weights, for the card.")
     ] = "not stated",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights", metavar="DEFAULT|FILE|random", rich_help_panel=FITTED,
+            help="Of vgg16 and resnet50: torchvision's own, which are fetched; a state dict; or "
+            "none that anybody trained.",
+        ),
+    ] = None,
+    grid: Annotated[
+        bool,
+        typer.Option(
+            "--grid", rich_help_panel=FITTED,
+            help=f"Search the row's grid by {N_FOLDS}-fold cross-validation first, over what --set "
+            "leaves open; behind a borrowed net that is always done.",
+        ),
+    ] = False,
+    jobs: options.JobsOption = -1,
+    engine: options.EngineOption = "local",
+    scheduler: options.SchedulerOption = None,
     seed: options.SeedOption = SEED,
     device: options.DeviceOption = "auto",
     devices: Annotated[
@@ -95,7 +124,7 @@ def command(
     ] = None,
     prepared: options.PreparedOption = options.PREPARED,
     zoo: options.ZooOption = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train an architecture on a prepared dataset and put it into the zoo.
 
     Without options of its own the run follows the architecture's recipe. Weights are chosen
@@ -114,9 +143,12 @@ def command(
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
         "weight_decay": weight_decay, "patience": patience,
     }  # fmt: skip
-    if arch in (ALL, ALL_CLASSICAL) and (changes or settings or name):
-        console.fail(f"--arch {arch} trains every row as it is: leave --set and --name out")
-    if arch == ALL and devices * nodes > 1:
+    asked = [*(changes or []), *(settings or [])]
+    row, encoder = rivals.parted(recipes.named(arch, recipe))
+    everything = row is not None and (row == ALL or row.startswith(ALL_OF))
+    if (everything and name) or (row in (ALL, ALL_CLASSICAL) and asked):
+        console.fail(f"--arch {row} trains every row as it is: leave --set and --name out")
+    if row == ALL and devices * nodes > 1:
         console.fail("--arch all trains on one device: leave --devices and --nodes out")
     if minutes is not None and devices * nodes > 1:
         console.fail("--minutes is of one device: say --epochs instead")
@@ -126,25 +158,33 @@ def command(
     dataset = prepared_dataset(data, prepared)
     if fold is not None:
         dataset = dataset.tested_on(fold)
-    if arch is not None and (arch == ALL_CLASSICAL or arch in CLASSICAL):
-        if recipe or minutes or logger or resume or any(wanted.values()):
-            console.fail(f"{arch} is fitted: it has --set, but no recipe, epochs or logger")
-        asked = [*(changes or []), *(settings or [])]
+    if row is not None and row != ALL and (everything or is_fitted(row)):
+        said = any(value is not None for value in wanted.values())
+        if said or minutes or logger or resume or devices * nodes > 1:
+            console.fail(f"{row} is fitted: it has --set, but no epochs, logger or --devices")
+        if encoder and weights:
+            console.fail(f"the weights are those of {encoder}: leave --weights out")
+        fits, segments = rivals.plans(row, asked, recipe, grid=grid)
         rivals.fit(
-            list(CLASSICAL) if arch == ALL_CLASSICAL else [arch], dataset, place, name=name,
-            hyperparameters=recipes.hyperparameters_of(arch, asked) if asked else {}, seed=seed,
-            licence=licence,
+            fits,
+            rivals.Order(
+                dataset, place, name=name, seed=seed, licence=licence, weights=encoder or weights,
+                segments=segments, grid=grid, device=device, engine=engine, scheduler=scheduler,
+                jobs=jobs,
+            ),
         )  # fmt: skip
         return
+    if weights or grid:
+        console.fail(f"{row or 'a net'} is trained: --weights and --grid are for what is fitted")
     plans = [
         recipes.training_of(
-            row,
+            each,
             file=recipe,
-            settings=[*(changes or []), *(settings or [])],
+            settings=asked,
             changes={key: value for key, value in wanted.items() if value is not None},
             default=default_for(dataset.plan.kinds),
         )
-        for row in (ARCHITECTURES if arch == ALL else (arch,))
+        for each in (ARCHITECTURES if row == ALL else (row,))
     ]
     plans = _trainable(plans, dataset)
 
@@ -157,7 +197,7 @@ def command(
         dataset, place, seed=seed, resume=resume, licence=licence, minutes=minutes, logger=logger,
         machine=trainer.Machine(device=device, devices=devices, nodes=nodes, compile=compile),
     )  # fmt: skip
-    if arch == ALL:
+    if row == ALL:
         runs.compare(plans, order)
         return
     folder = runs.train(plans[0], order, name=name)

@@ -14,6 +14,7 @@ import pandas as pd
 from pandas.io.parsers import TextFileReader
 
 from mgr_cli.errors import DatasetError
+from mgr_cli.features.normalisation import LARGEST
 
 MAX_COLUMNS = 20_000
 MAX_VALUES = 2**28  # 1 GiB in 32 bits; all 106,574 tracks of FMA with 518 features are a fifth
@@ -57,8 +58,8 @@ def read(
     skip : int
         Rows of header.
     text : sequence of str
-        Columns that are no features. Others without a number in the first rows are none either,
-        and are passed over.
+        Columns that are no features. Others without a usable number in the first rows are none
+        either, and are passed over.
 
     Returns
     -------
@@ -67,7 +68,8 @@ def read(
     columns : tuple of str
         Names of the features.
     values : np.ndarray [shape=(n_rows, n_columns)]
-        float32; not a number where a cell holds none. True is 1 and False 0.
+        float32; not a number where a cell holds none, or one beyond `LARGEST`, and 0 where it
+        holds one below the inverse of that. True is 1 and False 0.
 
     Raises
     ------
@@ -81,16 +83,20 @@ def read(
     n_rows = 0
     for rows in _rows(table, names, skip=skip, text=text):
         numbers = rows.drop(columns=list(text)).apply(pd.to_numeric, errors="coerce")
+        cells = numbers.to_numpy(np.float64)
+        cells = np.where(np.abs(cells) <= LARGEST, cells, np.nan)
+        cells[np.abs(cells) < 1 / LARGEST] = 0  # products of them vanish in 32 bits
         if not n_rows:
-            columns = tuple(name for name in numbers.columns if numbers[name].notna().any())
+            usable = np.isfinite(cells).any(axis=0)
+            columns = tuple(numbers.columns[usable])
         n_rows += len(rows)
         if n_rows * len(columns) > MAX_VALUES:
             raise DatasetError(f"{table}: more than {MAX_VALUES} numbers; divide it")
         texts.append(rows[list(text)])
-        with np.errstate(over="ignore"):  # what 32 bits cannot hold is infinite, and told as such
-            values.append(numbers[list(columns)].to_numpy(np.float32))
+        values.append(cells[:, usable].astype(np.float32))
     if not n_rows or not columns:
-        raise DatasetError(f"{table}: no {'feature' if n_rows else 'row'} in it")
+        found = f"feature in it, expected numbers up to {LARGEST:.0e}" if n_rows else "row in it"
+        raise DatasetError(f"{table}: no {found}")
     return pd.concat(texts, ignore_index=True), columns, np.concatenate(values)
 
 

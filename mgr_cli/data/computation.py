@@ -8,7 +8,7 @@ its file.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -21,14 +21,17 @@ from mgr_cli.audio import shown
 from mgr_cli.config import Progress
 from mgr_cli.data import store
 from mgr_cli.data.prepared import DESCRIPTION
-from mgr_cli.data.sources import RawTrack, ReadTrack, Scan, Source
+from mgr_cli.data.sources import RawTrack, ReadTrack, Scan, Source, Vectors
 from mgr_cli.data.store import OK, Outcome
 from mgr_cli.errors import DatasetError, MgrError
+from mgr_cli.features.normalisation import LARGEST
 from mgr_cli.files import sha256
 from mgr_cli.plans import Kind, Plan
 
 REVISION = 1
 """Of what is computed. Another one makes everything anew: raise it when numbers change."""
+
+NAMED_COLUMNS = 3  # of those in which a track has no number
 
 Made = dict[Kind, store.Made]
 """What became of one track."""
@@ -212,7 +215,7 @@ class _Shard:
         vectors = work.scan.vectors
         if vectors is not None:
             for number, track in zip(self.numbers, self._tracks, strict=True):
-                yield _take(vectors.values[number], vectors.kind, track)
+                yield _take(vectors.values[number], vectors, track)
             return
         # Absolute, because a worker may have been started elsewhere.
         root, folder = work.root.absolute(), work.folder.absolute()
@@ -238,14 +241,25 @@ def _look(root: Path, track: RawTrack) -> tuple[str, int, int]:
     return track.path, status.st_size, status.st_mtime_ns
 
 
-def _take(row: np.ndarray, kind: Kind, track: RawTrack) -> Made:
+def _take(row: np.ndarray, vectors: Vectors, track: RawTrack) -> Made:
     """Take over the features that came with a track."""
-    problem = track.problem
-    if not problem and not np.isfinite(row).all():
-        problem = f"{(~np.isfinite(row)).sum()} of its {len(row)} features are no numbers"
+    problem = track.problem or _missing(row, vectors.columns)
     if problem:
-        return {kind: (Outcome(status=problem), None)}
-    return {kind: (Outcome(OK), store.take_piece(kind, row[None]))}
+        return {vectors.kind: (Outcome(status=problem), None)}
+    return {vectors.kind: (Outcome(OK), store.take_piece(vectors.kind, row[None]))}
+
+
+def _missing(row: np.ndarray, columns: Sequence[str]) -> str:
+    """Say in which columns a row holds no number that can be used; nothing if in none."""
+    places = np.flatnonzero(~np.isfinite(row)).tolist()
+    if not places:
+        return ""
+    named = ", ".join(columns[place] for place in places[:NAMED_COLUMNS])
+    more = f" and {len(places) - NAMED_COLUMNS} more" if len(places) > NAMED_COLUMNS else ""
+    return (
+        f"no number from -{LARGEST:.0e} to {LARGEST:.0e} in {len(places)} of its {len(row)} "
+        f"columns: {named}{more}"
+    )
 
 
 def _read(

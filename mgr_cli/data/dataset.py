@@ -98,10 +98,19 @@ class PreparedDataset:
         DatasetError
             If there are none.
         """
-        chosen = (self.tracks.split == split) & (self.tracks.status == OK)
-        numbers = np.flatnonzero(chosen.to_numpy())
+        own = self.tracks.split == split
+        numbers = np.flatnonzero((own & (self.tracks.status == OK)).to_numpy())
         if not len(numbers):
-            raise DatasetError(f"{self.root}: no usable track in the {split} split")
+            bad = self.tracks[own]
+            found = (
+                f"all {len(bad)} are bad, the first, {bad.track_id.iloc[0]}: {bad.status.iloc[0]}"
+                if len(bad)
+                else "no track belongs to it"
+            )
+            raise DatasetError(
+                f"{self.root}: no usable track in the {split} split, {found}; deal out another "
+                f"one with `mgr prepare {self.source} --split random`"
+            )
         return numbers
 
     def labels(self, numbers: np.ndarray) -> np.ndarray:
@@ -268,20 +277,23 @@ def normalised(dataset: PreparedDataset) -> PreparedDataset:
 def moments(kind: Kind, tracks: Sequence[StoredTrack]) -> Normalisation:
     """Compute the mean and standard deviation of each band over all rows of some tracks.
 
-    Sums are in float64; a band that does not change gets a standard deviation of 1.
+    Sums are in float64, of what is above the first row, so that a band which stands still has no
+    deviation at all. It gets the largest there may be: what it does later, no training has seen.
     """
     at_once = SAMPLES_AT_ONCE if kind == "waveform" else FRAMES_AT_ONCE
     total = square = np.zeros(1)
     n_rows = 0
+    first = tracks[0].read(kind, 0, 1).astype(np.float64)
     for track in tracks:
         n_own = track.n_rows(kind)
         for start in range(0, n_own, at_once):
-            rows = track.read(kind, start, min(start + at_once, n_own)).astype(np.float64)
+            rows = track.read(kind, start, min(start + at_once, n_own)).astype(np.float64) - first
             total = total + rows.sum(axis=1)
             square = square + (rows**2).sum(axis=1)
         n_rows += n_own
     mean = total / n_rows
     std = np.sqrt(np.maximum(square / n_rows - mean**2, 0))
-    std[std < SMALLEST] = 1.0
+    std = np.where(std == 0, LARGEST, np.where(std < SMALLEST, 1.0, std))
+    mean = mean + first[:, 0]
     mean, std = np.clip(mean, -LARGEST, LARGEST), np.minimum(std, LARGEST)
     return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))

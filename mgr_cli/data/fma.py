@@ -24,6 +24,7 @@ import numpy as np
 
 from mgr_cli.data.extraction import read
 from mgr_cli.data.fma_tables import SUBSETS, Genre, Row, read_features, read_genres, read_rows
+from mgr_cli.data.remarks import shortened
 from mgr_cli.data.sources import Level, RawTrack, Scan, Subset, Vectors, Wishes
 from mgr_cli.errors import DatasetError
 
@@ -117,7 +118,8 @@ def _scan_features(root: Path, tables: Path, wishes: Wishes) -> Scan:
     genres = read_genres(tables / GENRES)
     names, places, values = read_features(tables / FEATURES)
     tracks, rows = [], []
-    for row in sorted(read_rows(tables / TRACKS), key=lambda row: row.track_id):
+    listed = sorted(read_rows(tables / TRACKS), key=lambda row: row.track_id)
+    for row in listed:
         place = places.get(row.track_id)
         if (place is None and wishes.subset is None) or not _is_in(row, wishes.subset):
             continue
@@ -128,7 +130,22 @@ def _scan_features(root: Path, tables: Path, wishes: Wishes) -> Scan:
         raise DatasetError(f"{root}: {tables / FEATURES} has no track that {TRACKS} lists")
     chosen = values[rows]
     chosen[np.array(rows) < 0] = np.nan
-    return Scan(tuple(tracks), plan, Vectors("handcrafted", names, chosen, f"FMA's {FEATURES}"))
+    vectors = Vectors("handcrafted", names, chosen, f"FMA's {FEATURES}")
+    ids = {row.track_id for row in listed}
+    return Scan(tuple(tracks), plan, vectors, _strangers(ids, set(places), wishes.subset))
+
+
+def _strangers(listed: set[str], featured: set[str], subset: Subset | None) -> tuple[str, ...]:
+    """Say which tracks only one of the two tables has."""
+    notes = []
+    if subset is None and (lacking := len(listed - featured)):
+        notes.append(
+            f"{lacking} tracks of {TRACKS} are not in {FEATURES}, and are left out; --subset "
+            "counts those of a subset as bad"
+        )
+    if unknown := sorted(featured - listed):
+        notes.append(f"rows of {FEATURES} that {TRACKS} does not list: {shortened(unknown)}")
+    return tuple(notes)
 
 
 def _track(row: Row, genres: Mapping[str, Genre], wishes: Wishes) -> RawTrack:

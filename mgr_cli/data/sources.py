@@ -158,11 +158,14 @@ class Scan:
         What is computed of them.
     vectors : Vectors, optional
         Features instead of files to be read.
+    notes : tuple of str
+        What else was found, a line each.
     """
 
     tracks: tuple[RawTrack, ...]
     plan: Plan
     vectors: Vectors | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

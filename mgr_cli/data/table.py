@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mgr_cli import audio
 from mgr_cli.data import gtzan, listing
 from mgr_cli.data.extraction import read
+from mgr_cli.data.remarks import shortened
 from mgr_cli.data.sources import RawTrack, Scan, Vectors, Wishes
 from mgr_cli.errors import DatasetError
 
@@ -82,7 +83,9 @@ def _scan_features(table: Path, wishes: Wishes) -> Scan:
         )
         for row in texts.iloc[order].to_dict("records")
     )
-    return Scan(tracks, plan, Vectors("table", features, values[order], table.name))
+    passed_over = [name for name in names if name not in (*text, *features)]
+    notes = (f"columns without a usable number: {shortened(passed_over)}",) if passed_over else ()
+    return Scan(tracks, plan, Vectors("table", features, values[order], table.name), notes)
 
 
 def _with_gtzan(texts: "pd.DataFrame") -> "pd.DataFrame":

@@ -22,6 +22,7 @@ F. Pedregosa et al., "Scikit-learn: Machine learning in Python", JMLR 12, 2011.
 from typing import Any
 
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
@@ -58,6 +59,8 @@ def mlp(
     alpha: float = 1e-4,
     learning_rate: float = 1e-3,
     max_iter: int = 200,
+    batch_size: int = 0,
+    early_stopping: bool = False,
     seed: int,
 ) -> Pipeline:
     """Make a perceptron with hidden `layers` of so many units each, see `feedforward.sizes`.
@@ -72,6 +75,10 @@ def mlp(
         Of Adam.
     max_iter : int
         Epochs, at the most.
+    batch_size : int
+        Rows of a step; 0 is 200, or all where they are fewer.
+    early_stopping : bool
+        Whether a tenth of the rows is held back, and ten epochs without gain on it end the fit.
     seed : int
         Of the weights and the order of the rows.
 
@@ -83,10 +90,13 @@ def mlp(
     check("alpha", alpha, 0.0, POSITIVE[1])
     check("learning_rate", learning_rate, 1e-9, 10.0)
     check("max_iter", max_iter, *STEPS)
+    check("batch_size", batch_size, 0, 100_000)
     return _scaled(
         MLPClassifier(
             sizes(layers),
             alpha=alpha,
+            batch_size=batch_size or "auto",
+            early_stopping=early_stopping,
             learning_rate_init=learning_rate,
             max_iter=max_iter,
             random_state=seed,
@@ -320,6 +330,24 @@ def vote_knn_rf_gnb(
         ("gnb", GaussianNB()),
     ]
     return _scaled(_vote(members, voting))
+
+
+def reduced(rival: Pipeline, share: float) -> Pipeline:
+    """Put a principal component analysis before a rival's classifier.
+
+    Parameters
+    ----------
+    rival : Pipeline
+        Not fitted, of one of the builders above; its columns are scaled, whether it asks for
+        that or not, since the largest would be all components otherwise.
+    share : float
+        Of the variance that the components keep, 0 to 1; 0 keeps the columns themselves.
+    """
+    check("pca", share, 0.0, 0.9999)
+    steps: list[tuple[str, Any]] = [("scale", StandardScaler())]
+    if share:
+        steps.append(("pca", PCA(share, svd_solver="full")))
+    return Pipeline([*steps, rival.steps[-1]])
 
 
 def _plain(classifier: Any) -> Pipeline:

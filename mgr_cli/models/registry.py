@@ -1,5 +1,7 @@
 """What can be trained, read without importing torch: nets, and pipelines of scikit-learn.
 
+Such a pipeline, a rival, eats features as they are, or what a borrowed net makes of them.
+
 A net takes one tensor for each kind of features that it eats, ``(batch, n_mels, n_frames)`` of
 log-mels, ``(batch, n_samples)`` of waveforms, ``(batch, n_columns)`` of what is one row a track.
 It has `forward` (logits), `embed` (one vector a segment) and `head`; it holds no front end, no
@@ -13,7 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mgr_cli.errors import ArchitectureError
-from mgr_cli.models.rows import NETS, PIPELINES, Architecture, Rival
+from mgr_cli.models.grids import GRIDS
+from mgr_cli.models.rows import BACKBONES, NETS, PIPELINES, Architecture, Borrowed, Rival
 from mgr_cli.plans import VECTORS, Kind
 
 if TYPE_CHECKING:  # torch is heavy, and this table is read at every start of the program
@@ -26,6 +29,9 @@ SEED = "seed"  # of what a pipeline draws when it is fitted
 
 ARCHITECTURES: Mapping[str, Architecture] = {row.name: row for row in NETS}
 CLASSICAL: Mapping[str, Rival] = {row.name: row for row in PIPELINES}
+BORROWED: Mapping[str, Borrowed] = {row.name: row for row in BACKBONES}
+ENCODER = "hf"  # the one whose weights and settings lie in a folder
+CLASSIFIER = "classifier"  # of a borrowed net: the rival whose hyper-parameters it has too
 
 DEFAULTS = ("short-chunk-resnet", "ffnn", "wave-cnn1d")
 """What is trained unless told otherwise: the first that eats what there is."""
@@ -59,7 +65,7 @@ def check(name: str) -> None:
     ArchitectureError
         Close names are offered.
     """
-    known = [*ARCHITECTURES, *CLASSICAL]
+    known = [*ARCHITECTURES, *CLASSICAL, *BORROWED]
     if name in known:
         return
     close = get_close_matches(name, known, n=3, cutoff=0.4)
@@ -69,6 +75,8 @@ def check(name: str) -> None:
 
 def hyperparameters(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Complete an architecture's hyper-parameters with their defaults.
+
+    A borrowed net has `cut`, `pca` and `classifier`, and those of this rival.
 
     Parameters
     ----------
@@ -83,8 +91,7 @@ def hyperparameters(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         If the architecture has no such hyper-parameter, or the value's type differs from
         the default's.
     """
-    parameters = inspect.signature(_builder(name)).parameters
-    values = {key: p.default for key, p in parameters.items() if key not in (*DIMENSIONS, SEED)}
+    values = defaults(name, changes.get(CLASSIFIER))
     for key, value in changes.items():
         if key not in values:
             raise ArchitectureError(
@@ -97,6 +104,42 @@ def hyperparameters(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
             raise ArchitectureError(f"{name}: {key} is {value!r}, expected {kind.__name__}")
         values[key] = value
     return values
+
+
+def defaults(name: str, classifier: object = None) -> dict[str, Any]:
+    """Return the defaults of all hyper-parameters.
+
+    Parameters
+    ----------
+    name : str
+        Of the architecture.
+    classifier : str, optional
+        Of a borrowed net: the rival that is asked for.
+
+    Raises
+    ------
+    ArchitectureError
+        If the name is unknown, or the rival.
+    """
+    check(name)
+    if name not in BORROWED:
+        parameters = inspect.signature(builder_of(name)).parameters
+        return {key: p.default for key, p in parameters.items() if key not in (*DIMENSIONS, SEED)}
+    row = BORROWED[name]
+    rival = row.classifier if classifier is None else classifier
+    if rival not in CLASSICAL:
+        raise ArchitectureError(
+            f"{name}: {CLASSIFIER} is {rival!r}, expected one of {', '.join(CLASSICAL)}"
+        )
+    values = defaults(str(rival), None)
+    if rival in GRIDS:
+        values |= GRIDS[str(rival)].fixed
+    return {"cut": row.cuts[0], "pca": row.pca, CLASSIFIER: rival, **values}
+
+
+def is_fitted(name: str) -> bool:
+    """Tell whether an architecture is fitted by scikit-learn, not trained as a net is."""
+    return name in CLASSICAL or name in BORROWED
 
 
 def build(
@@ -128,7 +171,7 @@ def build(
     """
     row = find(name)
     values = hyperparameters(name, changes or {})
-    builder = _builder(name)
+    builder = builder_of(name)
     given = {**dimensions, "n_classes": n_classes}
     wanted = [key for key in inspect.signature(builder).parameters if key in DIMENSIONS]
     if not set(wanted) <= set(given):
@@ -146,7 +189,7 @@ def build_pipeline(name: str, *, seed: int, changes: Mapping[str, Any] | None = 
     Parameters
     ----------
     name : str
-        Of a row of `CLASSICAL`.
+        Of a row of `CLASSICAL` or `BORROWED`, whose pipeline begins behind the net.
     seed : int
         Of what it draws when it is fitted.
     changes : mapping, optional
@@ -159,14 +202,63 @@ def build_pipeline(name: str, *, seed: int, changes: Mapping[str, Any] | None = 
     """
     values = hyperparameters(name, changes or {})
     try:
-        pipeline: Pipeline = _builder(name)(**values, seed=seed)
+        if name not in BORROWED:
+            pipeline: Pipeline = builder_of(name)(**values, seed=seed)
+            return pipeline
+        from mgr_cli.models.classical import reduced
+
+        share, rival = values["pca"], values[CLASSIFIER]
+        own = {key: values[key] for key in defaults(rival, None)}
+        return reduced(build_pipeline(rival, seed=seed, changes=own), share)
     except ValueError as error:
         raise ArchitectureError(f"{name}: {error}") from error
-    return pipeline
 
 
-def _builder(name: str) -> Any:
+def build_backbone(name: str, *, cut: str, settings: str, sample_rate: int) -> "nn.Module":
+    """Make a borrowed net up to a layer, in evaluation mode, with weights of torch's generator.
+
+    Parameters
+    ----------
+    name : str
+        Of a row of `BORROWED`.
+    cut : str
+        The layer.
+    settings : str
+        Of an encoder, see `models.encoders`; empty of others.
+    sample_rate : int
+        Of the waveforms that it will be given, where it eats any.
+
+    Raises
+    ------
+    ArchitectureError
+        If the name is unknown, there is no such layer, or the settings are none.
+    """
     check(name)
-    row = ARCHITECTURES.get(name) or CLASSICAL[name]
+    given = {"cut": cut, "settings": settings, "sample_rate": sample_rate}
+    try:
+        builder = builder_of(name)
+        wanted = inspect.signature(builder).parameters
+        net: nn.Module = builder(**{key: given[key] for key in wanted})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        said = " ".join(str(error).split())
+        raise ArchitectureError(f"{name}: {said}") from error
+    return net.eval().requires_grad_(False)
+
+
+def builder_of(name: str) -> Any:
+    """Import the function that makes an architecture, whose name is known.
+
+    Raises
+    ------
+    ArchitectureError
+        If it is made with a package that is not installed.
+    """
+    row = ARCHITECTURES.get(name) or CLASSICAL.get(name) or BORROWED[name]
     module, function = row.builder.split(":")
-    return getattr(import_module(module), function)
+    try:
+        return getattr(import_module(module), function)
+    except ImportError as error:
+        raise ArchitectureError(
+            f"{name} needs a package that is not installed ({error}); "
+            f"run `pip install 'mgr-cli[{name}]'`"
+        ) from error

@@ -60,6 +60,45 @@ class Rival:
     source: str
 
 
+@dataclass(frozen=True)
+class Borrowed:
+    """A row of the table of nets that others have trained, whose features a rival judges.
+
+    Attributes
+    ----------
+    name : str
+        What people type after ``--arch``.
+    builder : str
+        ``module:function`` that makes the net, cut behind a layer. It maps what it eats to one
+        row a segment.
+    eats : tuple of str
+        Kinds of features, one for each tensor that the net takes, not normalised.
+    cuts : tuple of str
+        The layers, the default first; an encoder has others, by number.
+    pca : float
+        Share of the variance that the components before the rival keep; 0 is none.
+    classifier : str
+        The rival, unless told otherwise.
+    rivals : tuple of str
+        Those of the published table.
+    segments : SegmentSpec
+        What it is given at a time, unless told otherwise.
+    summary, source : str
+        One line each.
+    """
+
+    name: str
+    builder: str
+    eats: tuple[Kind, ...]
+    cuts: tuple[str, ...]
+    pca: float
+    classifier: str
+    rivals: tuple[str, ...]
+    segments: SegmentSpec
+    summary: str
+    source: str
+
+
 _LEVELS: tuple[Kind, ...] = ("log-mel",)
 
 # Seed 000: Adam with weight decay, ReduceLROnPlateau, 30 epochs; the masks are its "data
@@ -193,3 +232,29 @@ PIPELINES = tuple(
     Rival(name, f"mgr_cli.models.classical:{name.replace('-', '_')}", summary, source)
     for name, summary, source in _CLASSICAL
 )
+
+SHARES = (0.90, 0.95, 0.99)
+"""Of the variance that principal components keep, in seed 002's table."""
+
+_PICTURES = SegmentSpec(seconds=29.7, hop_seconds=29.7)  # seed 002's: one picture a clip
+_BREATH = SegmentSpec(seconds=10.0, hop_seconds=10.0)  # AST hears no more at a time
+_SEED_002 = ("linear-svc", "svc-rbf", "mlp")
+
+BACKBONES = (
+    Borrowed(
+        "vgg16", "mgr_cli.models.imagenet:vgg16", _LEVELS, ("block5_pool", "fc1", "fc2"),
+        0.9, "svc-rbf", _SEED_002, _PICTURES,
+        "ImageNet's VGG16 on pictures of log-mels, principal components, a rival", "seed 002",
+    ),
+    Borrowed(
+        "resnet50", "mgr_cli.models.imagenet:resnet50", _LEVELS,
+        ("conv5_block1_2_relu", "avg_pool"), 0.9, "svc-rbf", _SEED_002, _PICTURES,
+        "ImageNet's ResNet-50 on pictures of log-mels, principal components, a rival", "seed 002",
+    ),
+    Borrowed(
+        "hf", "mgr_cli.models.encoders:encoder", ("waveform",), ("mean", "all"),
+        0.0, "logistic-regression", ("logistic-regression", "mlp"), _BREATH,
+        "an audio encoder of Hugging Face (hf:FOLDER), its layers averaged over time, a rival",
+        "ours",
+    ),
+)  # fmt: skip

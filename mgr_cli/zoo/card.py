@@ -28,7 +28,10 @@ from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.files import is_plain_name, write_text
 from mgr_cli.inputs import Inputs
 from mgr_cli.metrics import Estimate
+from mgr_cli.models.grids import Search
+from mgr_cli.models.registry import BORROWED
 from mgr_cli.plans import VECTORS, Form, Kind, Plan
+from mgr_cli.zoo.backbones import SETTINGS, WEIGHTS
 
 CARD = "card.json"
 Text = Annotated[str, Field(max_length=2_000)]
@@ -75,6 +78,21 @@ class WeightsFile(_Strict):
         return self
 
 
+class BorrowedNet(_Strict):
+    """The frozen net whose rows a pipeline judges: its files, weights first, and its origin."""
+
+    files: tuple[WeightsFile, ...]
+    origin: Text
+    n_parameters: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _are_what_is_read(self) -> "BorrowedNet":
+        names = tuple(file.file for file in self.files)
+        if names not in ((WEIGHTS,), (WEIGHTS, SETTINGS)):
+            raise ValueError(f"files are {names}, expected {WEIGHTS}, and {SETTINGS} of an encoder")
+        return self
+
+
 class TrainedOn(_Strict):
     """The dataset of an entry: its name, its split, and how many tracks that has.
 
@@ -116,6 +134,10 @@ class Card(_Strict):
         The epoch whose weights were kept, of how many; 0 of a pipeline.
     training_seconds : float
         Time that all of them took, validation included, or that fitting did.
+    search : Search or None
+        The grid that a pipeline's hyper-parameters were found on.
+    borrowed : BorrowedNet or None
+        What makes the rows that a pipeline judges, where somebody else has trained it.
     versions : dict
         Of the packages that trained the entry.
     """
@@ -140,6 +162,8 @@ class Card(_Strict):
     best_epoch: int = 0
     n_epochs: Annotated[int, Field(ge=0)] = 0
     training_seconds: Annotated[float, Field(ge=0)] = 0.0
+    search: Search | None = None
+    borrowed: BorrowedNet | None = None
     dataset: TrainedOn
     figures: dict[Split, Assessment]
     weights: WeightsFile
@@ -165,6 +189,11 @@ class Card(_Strict):
             raise ValueError(f"a segment has {n_values} values, more than {MAX_SEGMENT_VALUES}")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("a class is listed twice")
+        is_borrowed = self.architecture in BORROWED
+        if is_borrowed != (self.borrowed is not None) or is_borrowed > (
+            "cut" in self.hyperparameters
+        ):
+            raise ValueError("the architecture and borrowed disagree on whether a net is borrowed")
         return self
 
     @property

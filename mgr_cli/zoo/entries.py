@@ -20,9 +20,9 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from mgr_cli.errors import ZooError
-from mgr_cli.files import is_plain_name, sha256
+from mgr_cli.files import is_plain_name
 from mgr_cli.zoo import weights
-from mgr_cli.zoo.card import CARD, Card, WeightsFile, load_card, save_card
+from mgr_cli.zoo.card import CARD, Card, load_card, save_card
 
 GOLDEN = "golden.safetensors"
 DEFAULT = "default.txt"  # beside the entries: the name that `predict` takes unasked
@@ -141,8 +141,8 @@ def save(card: Card, model: "weights.Model", zoo: Path, *, rng: np.random.Genera
     ----------
     card : Card
         Its `weights`, `golden` and `n_parameters` are filled in here.
-    model : nn.Module or Pipeline
-        A net is on the CPU, in evaluation mode; a pipeline is fitted.
+    model : nn.Module or Judge
+        A net is on the CPU, in evaluation mode; a judge is fitted.
     zoo : Path
         Where it goes, under the card's name.
     rng : np.random.Generator
@@ -166,20 +166,14 @@ def save(card: Card, model: "weights.Model", zoo: Path, *, rng: np.random.Genera
     zoo.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=zoo, prefix=f".{card.name}."))
     try:
-        file, n_parameters = weights.save_model(part, model)
+        said = weights.save_model(part, model, zoo)
         n_segments = 1 if card.inputs.n_values > LARGE_SEGMENT else GOLDEN_BATCH
         inputs = tuple(
             rng.standard_normal((n_segments, *shape), np.float32) for shape in card.inputs.shapes
         )
         golden = weights.sample(model, card, inputs)
         (part / GOLDEN).write_bytes(to_bytes(golden))
-        card = card.model_copy(
-            update={
-                "n_parameters": n_parameters,
-                "weights": WeightsFile(file=file, sha256=sha256(part / file)),
-                "golden": WeightsFile(file=GOLDEN, sha256=sha256(part / GOLDEN)),
-            }
-        )
+        card = card.model_copy(update={**said, "golden": weights.digested(part / GOLDEN)})
         save_card(part, card)
         mode = (part / CARD).stat().st_mode  # mkdtemp makes private folders
         part.chmod(mode | (mode & 0o444) >> 2)  # who may read the files may enter the folder

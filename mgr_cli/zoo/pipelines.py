@@ -33,6 +33,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 import skops.io
+from sklearn.decomposition import PCA
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
@@ -58,6 +59,7 @@ TRUSTED: Mapping[str, frozenset[str]] = {
             "sklearn.calibration.CalibratedClassifierCV",
             "sklearn.calibration._CalibratedClassifier",
             "sklearn.calibration._SigmoidCalibration",
+            "sklearn.decomposition._pca.PCA",
             "sklearn.ensemble._bagging.BaggingClassifier",
             "sklearn.ensemble._forest.ExtraTreesClassifier",
             "sklearn.ensemble._forest.RandomForestClassifier",
@@ -242,12 +244,15 @@ def _check_contents(path: Path, pipeline: object) -> None:
     n_columns = pipeline.n_features_in_
     if not isinstance(n_columns, int):
         raise ZooError(f"{path}: takes no whole number of columns")
-    for part in parts(pipeline):
-        if not is_sound(part, n_columns):
-            raise ZooError(
-                f"{path}: indices of a {type(part).__name__} lead out of its arrays; "
-                "it was damaged or made to harm"
-            )
+    for _, step in pipeline.steps:
+        for part in parts(step):
+            if not is_sound(part, n_columns):
+                raise ZooError(
+                    f"{path}: indices of a {type(part).__name__} lead out of its arrays; "
+                    "it was damaged or made to harm"
+                )
+        if isinstance(step, PCA):
+            n_columns = len(step.components_)  # for what follows
 
 
 def _shown(text: str) -> str:

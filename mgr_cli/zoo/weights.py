@@ -5,11 +5,11 @@ architecture before anything is allocated, and nothing is unpickled.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from mgr_cli.config import MAX_WEIGHTS_BYTES
@@ -17,21 +17,39 @@ from mgr_cli.errors import ArchitectureError, ZooError
 from mgr_cli.files import sha256
 from mgr_cli.inputs import Arrays, tabulated
 from mgr_cli.models import registry
-from mgr_cli.zoo.card import CARD, Card, WeightsFile
+from mgr_cli.zoo import backbones
+from mgr_cli.zoo.backbones import Backbone
+from mgr_cli.zoo.card import CARD, BorrowedNet, Card, WeightsFile
+from mgr_cli.zoo.tensors import fill
 
 if TYPE_CHECKING:  # torch is imported where a net is needed, not to list entries
     from sklearn.pipeline import Pipeline
     from torch import nn
 
-    Model: TypeAlias = nn.Module | Pipeline
+    Model: TypeAlias = "nn.Module | Judge"
 
 Score = Callable[[Arrays], np.ndarray]
 """From what a model takes of n segments, see `inputs`, to probabilities (n, n_classes)."""
 
 WEIGHTS = "model.safetensors"
 PIPELINE = "model.skops"
-TYPES = ("I64", "F32")  # of a net's whole numbers, and of its floats
 RESULTS = ("embedding", "logits", "probabilities")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A fitted pipeline, and the borrowed net whose rows it judges, if there is one."""
+
+    pipeline: "Pipeline"
+    backbone: Backbone | None = None
+
+    def uncached(self) -> "Judge":
+        """Return the same without what the backbone keeps: all is computed."""
+        return replace(self, backbone=self.backbone and replace(self.backbone, cache=None))
+
+    def rows(self, inputs: Arrays) -> np.ndarray:
+        """Make one row of each segment, np.ndarray [shape=(n, n_values)]."""
+        return tabulated(inputs) if self.backbone is None else self.backbone.rows(inputs)
 
 
 def save_net(path: Path, net: "nn.Module") -> None:
@@ -50,39 +68,24 @@ def load_net(folder: Path, card: Card) -> "nn.Module":
         If the weights are missing, are not those of the card, or do not fit its
         architecture, or the card's architecture or a hyper-parameter does not exist.
     """
-    import torch
-    from safetensors.torch import load_file as load_tensors
-
     path = checked(folder, card.weights)
     try:
-        with torch.device("meta"):  # shapes alone: nothing is allocated before they agree
-            net = registry.build(
+        return fill(
+            lambda: registry.build(
                 card.architecture,
                 card.inputs.dimensions,
                 n_classes=len(card.classes),
                 changes=card.hyperparameters,
-            )
+            ),
+            path,
+            architecture=card.architecture,
+        )
     except ArchitectureError as error:
         raise ZooError(f"{folder / CARD}: {error}") from error
-    expected = {
-        key: (TYPES[value.dtype.is_floating_point], tuple(value.shape))
-        for key, value in net.state_dict().items()
-    }
-    try:
-        with safe_open(path, framework="np") as file:
-            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
-            found = {key: (one.get_dtype(), tuple(one.get_shape())) for key, one in slices.items()}
-        if found != expected:
-            key = sorted(found.items() ^ expected.items())[0][0]
-            raise ZooError(f"{path}: {key!r} does not fit the architecture {card.architecture}")
-        net.load_state_dict(load_tensors(path), assign=True)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise ZooError(f"{path}: not readable as weights ({error})") from error
-    return net.eval()
 
 
-def load_pipeline(folder: Path, card: Card) -> "Pipeline":
-    """Load the pipeline of an entry.
+def load_judge(folder: Path, card: Card, *, device: str = "cpu") -> Judge:
+    """Load the pipeline of an entry, and its backbone to a device if it has one.
 
     Raises
     ------
@@ -93,16 +96,28 @@ def load_pipeline(folder: Path, card: Card) -> "Pipeline":
     from mgr_cli.zoo import pipelines
 
     path = checked(folder, card.weights)
-    pipeline = pipelines.load(path)
+    judge = Judge(pipelines.load(path), _load_backbone(folder, card, device))
     blank = tuple(np.zeros((1, *shape), np.float32) for shape in card.inputs.shapes)
     try:
-        probs = score_with(pipeline, card)(blank)
+        probs = score_with(judge, card)(blank)
     except Exception as error:  # arrays of a stranger's that do not fit may raise anything
         said = " ".join(str(error).split())[:200].encode("unicode_escape").decode()
         raise ZooError(f"{path}: does not fit its card ({said})") from error
     if not np.isfinite(probs).all():
         raise ZooError(f"{path}: gives what is not finite")
-    return pipeline
+    return judge
+
+
+def _load_backbone(folder: Path, card: Card, device: str) -> Backbone | None:
+    if card.borrowed is None:
+        return None
+    for file in card.borrowed.files:
+        checked(folder, file)
+    return backbones.load(
+        folder, card.architecture, str(card.hyperparameters["cut"]),
+        origin=card.borrowed.origin, sample_rate=card.features.sample_rate, device=device,
+        has_settings=len(card.borrowed.files) > 1,
+    )  # fmt: skip
 
 
 def load_model(folder: Path, card: Card, *, device: str = "cpu") -> "Model":
@@ -111,41 +126,55 @@ def load_model(folder: Path, card: Card, *, device: str = "cpu") -> "Model":
     Raises
     ------
     ZooError
-        As `load_net` and `load_pipeline` do.
+        As `load_net` and `load_judge` do.
     """
-    if card.architecture in registry.CLASSICAL:
-        return load_pipeline(folder, card)
+    if registry.is_fitted(card.architecture):
+        return load_judge(folder, card, device=device)
     return load_net(folder, card).to(device)
 
 
-def save_model(folder: Path, model: "Model") -> tuple[str, int]:
-    """Write a net or a pipeline; return the name of the file and the number of parameters."""
-    if not _is_pipeline(model):
-        net = cast("nn.Module", model)
-        save_net(folder / WEIGHTS, net)
-        return WEIGHTS, sum(p.numel() for p in net.parameters())
+def save_model(folder: Path, model: "Model", zoo: Path) -> dict[str, Any]:
+    """Write a net or a pipeline, with its backbone, into the folder of an entry.
+
+    Returns
+    -------
+    dict
+        What the card says of it: `weights`, `n_parameters`, `borrowed`.
+    """
+    if not isinstance(model, Judge):
+        save_net(folder / WEIGHTS, model)
+        n_parameters = sum(p.numel() for p in model.parameters())
+        return {"weights": digested(folder / WEIGHTS), "n_parameters": n_parameters}
     from mgr_cli.models import fitted
     from mgr_cli.zoo import pipelines
 
-    (folder / PIPELINE).write_bytes(pipelines.dump(model))
-    return PIPELINE, fitted.n_parameters(model)
+    (folder / PIPELINE).write_bytes(pipelines.dump(model.pipeline))
+    said: dict[str, Any] = {
+        "weights": digested(folder / PIPELINE),
+        "n_parameters": fitted.n_parameters(model.pipeline),
+    }
+    backbone = model.backbone
+    if backbone is not None:
+        files = backbones.save(folder, backbone, zoo=zoo)
+        said["borrowed"] = BorrowedNet(
+            files=tuple(map(digested, files)),
+            origin=backbone.origin,
+            n_parameters=backbone.n_parameters,
+        )
+    return said
 
 
 def score_with(model: "Model", card: Card, *, device: str = "cpu") -> Score:
     """Make the function that gives probabilities, of a net that is on a device or of a pipeline."""
-    if not _is_pipeline(model):
-        return _score_with_net(cast("nn.Module", model), card, device)
-    pipeline, n_classes = model, len(card.classes)
+    if not isinstance(model, Judge):
+        return _score_with_net(model, card, device)
+    judge, n_classes = model, len(card.classes)
     from mgr_cli.models import fitted
 
     def score(inputs: Arrays) -> np.ndarray:
-        return fitted.probabilities(pipeline, tabulated(inputs), n_classes=n_classes)
+        return fitted.probabilities(judge.pipeline, judge.rows(inputs), n_classes=n_classes)
 
     return score
-
-
-def _is_pipeline(model: "Model") -> "TypeGuard[Pipeline]":
-    return hasattr(model, "steps")
 
 
 def _score_with_net(net: "nn.Module", card: Card, device: str) -> Score:
@@ -167,9 +196,9 @@ def sample(model: "Model", card: Card, inputs: Arrays) -> dict[str, np.ndarray]:
     That is the embedding and the logits of a net, the probabilities of a pipeline.
     """
     given = {input_name(place): x for place, x in enumerate(inputs)}
-    if _is_pipeline(model):
-        return {**given, "probabilities": score_with(model, card)(inputs)}
-    return {**given, **_sample_of_net(cast("nn.Module", model), inputs)}
+    if isinstance(model, Judge):
+        return {**given, "probabilities": score_with(model.uncached(), card)(inputs)}
+    return {**given, **_sample_of_net(model, inputs)}
 
 
 def _sample_of_net(net: "nn.Module", inputs: Arrays) -> dict[str, np.ndarray]:
@@ -186,6 +215,11 @@ def _sample_of_net(net: "nn.Module", inputs: Arrays) -> dict[str, np.ndarray]:
 def input_name(place: int) -> str:
     """Return what the tensor at this place among a net's inputs is called in a sample."""
     return f"input-{place + 1}" if place else "input"
+
+
+def digested(path: Path) -> WeightsFile:
+    """Return a file's name and its digest, for the card."""
+    return WeightsFile(file=path.name, sha256=sha256(path))
 
 
 def checked(folder: Path, weights: WeightsFile) -> Path:

@@ -130,10 +130,12 @@ def test_architectures_and_entries_are_completed(inside: Path) -> None:
 
 def test_every_command_has_its_file() -> None:
     folder = Path(commands.__file__).parent
-    assert {"predict", "prepare", "train", "eval", "zoo"} <= {p.stem for p in folder.glob("*.py")}
+    assert {"predict", "prepare", "train", "eval", "explain", "zoo"} <= {
+        p.stem for p in folder.glob("*.py")
+    }
 
 
-@pytest.mark.parametrize("command", ["prepare", "train", "eval", "predict"])
+@pytest.mark.parametrize("command", ["prepare", "train", "eval", "predict", "explain"])
 def test_help_says_every_default(command: str) -> None:
     shown = run(command, "--help", env={"COLUMNS": "250"}).stdout
     assert "(default: " in shown

@@ -9,6 +9,7 @@ from mgr_cli import training
 from mgr_cli.commands import runs
 from mgr_cli.commands import train as train_command
 from mgr_cli.errors import DivergenceError, TrainingError
+from mgr_cli.models import registry
 from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL
 from mgr_cli.task import Epoch, Task
 from tests.commands.workspace import run
@@ -272,7 +273,7 @@ def test_all_pipelines_are_compared(
     inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = {name: CLASSICAL[name] for name in ("ridge", "gaussian-nb")}
-    monkeypatch.setattr(train_command, "CLASSICAL", few)
+    monkeypatch.setattr(registry, "CLASSICAL", few)
     result = run("train", "--arch", "all-classical", "--zoo", tmp_path / "zoo")
     assert result.exit_code == 0, result.stderr
     assert "fitted, s" in result.stdout

@@ -44,11 +44,24 @@ def test_cell_without_a_number_is_none(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, [[NAN, 1]] * len(cells) + [[7, 1]])
 
 
-def test_spaces_true_and_what_32_bits_cannot_hold_are_numbers(tmp_path: Path) -> None:
+def test_spaces_and_true_are_numbers(tmp_path: Path) -> None:
+    found = values(write(tmp_path, "id,a,b\nx, 1,True\ny,2 ,False\n"))
+    np.testing.assert_array_equal(found, [[1, 1], [2, 0]])
+
+
+def test_number_that_is_too_large_to_reckon_with_is_none(tmp_path: Path) -> None:
+    cells = ["inf", "-inf", "1e39", "-1e13", "1" + "0" * 30]
+    rows = "".join(f"r{number},{cell},1\n" for number, cell in enumerate(cells))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = values(write(tmp_path, "id,a,b,c\nx, 1,True,1e39\ny,2 ,False,-inf\n"))
-    np.testing.assert_array_equal(found, [[1, 1, np.inf], [2, 0, -np.inf]])
+        found = values(write(tmp_path, f"id,a,b\n{rows}last,-1e12,1\n"))
+    np.testing.assert_array_equal(found, [[NAN, 1]] * len(cells) + [[np.float32(-1e12), 1]])
+
+
+def test_column_of_nothing_but_huge_numbers_is_passed_over(tmp_path: Path) -> None:
+    _, names, numbers = read(write(tmp_path, "id,time,a\nx,1.7e18,1\ny,1.6e18,2\n"))
+    assert names == ("a",)
+    assert numbers.tolist() == [[1], [2]]
 
 
 def test_column_of_other_text_is_passed_over(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mgr_cli.data import splits, store
 from mgr_cli.data.dataset import COLUMNS, PreparedDataset, StoredTrack, moments
 from mgr_cli.data.store import ShardReader, shard_path
 from mgr_cli.errors import DatasetError
-from mgr_cli.features.normalisation import Normalisation
+from mgr_cli.features.normalisation import LARGEST, Normalisation
 from mgr_cli.plans import Kind, Plan
 from tests import shards
 
@@ -219,7 +219,16 @@ def test_normalisation_is_numpys_over_the_frames_of_the_tracks(
     np.testing.assert_allclose(normalisation.mean, expected.mean(axis=1), rtol=1e-12)
     # E[x²] - E[x]² in float64 loses what the mean is above the deviation, squared: 1e-14.
     np.testing.assert_allclose(normalisation.std[:2], expected.std(axis=1)[:2], rtol=1e-11)
-    assert normalisation.std[2] == 1  # a band that never changes
+    assert normalisation.std[2] == LARGEST  # a band that never changes
+
+
+def test_band_that_stands_still_in_training_is_nothing_afterwards(tmp_path: Path) -> None:
+    levels = np.stack([np.arange(999.0), np.full(999, 1234.5), np.full(999, -0.1)])
+    shards.write_levels(shard_path(tmp_path, 0), [levels])
+    reader = ShardReader(tmp_path)
+    found = moments("log-mel", [StoredTrack({"log-mel": reader}, 0)])
+    later = np.array([[499.0], [60_000.0], [7.0]], np.float32)
+    np.testing.assert_allclose(found.apply(later), 0, atol=1e-6)
 
 
 def test_normalised_training_frames_have_mean_0_and_deviation_1(tmp_path: Path) -> None:

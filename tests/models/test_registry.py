@@ -7,7 +7,7 @@ import pytest
 
 from mgr_cli.errors import ArchitectureError
 from mgr_cli.models import registry
-from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL
+from mgr_cli.models.registry import ARCHITECTURES, BORROWED, CLASSICAL
 from mgr_cli.plans import Kind
 
 NAMES = list(ARCHITECTURES)
@@ -160,3 +160,43 @@ def test_what_is_trained_unasked_eats_what_there_is() -> None:
     ]  # fmt: skip
     found = [registry.default_for(kinds) for kinds in cases]
     assert found == ["short-chunk-resnet", "ffnn", "ffnn", "wave-cnn1d"]
+
+
+@pytest.mark.parametrize("name", BORROWED)
+def test_borrowed_net_has_the_hyperparameters_of_its_rival(name: str) -> None:
+    row = BORROWED[name]
+    assert row.name == name not in {*ARCHITECTURES, *CLASSICAL}
+    values = registry.hyperparameters(name, {})
+    assert list(values)[:3] == ["cut", "pca", "classifier"]
+    assert (values["cut"], values["classifier"]) == (row.cuts[0], row.classifier)
+    by_mlp = registry.hyperparameters(name, {"classifier": "mlp", "alpha": 0.03})
+    assert (by_mlp["alpha"], by_mlp["learning_rate"]) == (0.03, 1e-4)  # the seed's, not ours
+    assert "gamma" not in by_mlp
+    with pytest.raises(ArchitectureError, match="no hyper-parameter 'gamma'"):
+        registry.hyperparameters(name, {"classifier": "mlp", "gamma": 0.1})
+    with pytest.raises(ArchitectureError, match="classifier is 'tree', expected one of mlp"):
+        registry.hyperparameters(name, {"classifier": "tree"})
+
+
+def test_rival_of_a_borrowed_net_stands_behind_principal_components() -> None:
+    changes = {"classifier": "mlp", "pca": 0.95}
+    steps = registry.build_pipeline("vgg16", seed=3, changes=changes).steps
+    assert [name for name, _ in steps] == ["scale", "pca", "classify"]
+    assert steps[1][1].n_components == 0.95
+    assert (steps[2][1].random_state, steps[2][1].batch_size) == (3, 32)
+    plain = registry.build_pipeline("vgg16", seed=0, changes={"pca": 0.0})
+    assert [name for name, _ in plain.steps] == ["scale", "classify"]
+    with pytest.raises(ArchitectureError, match=r"pca is 1\.0, outside 0"):
+        registry.build_pipeline("vgg16", seed=0, changes={"pca": 1.0})
+
+
+@pytest.mark.parametrize("name", [*CLASSICAL, *BORROWED])
+def test_what_is_fitted_is_known_as_such(name: str) -> None:
+    assert registry.is_fitted(name)
+    assert not registry.is_fitted("cnn1d")
+
+
+def test_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mgr_cli.models.encoders", None)
+    with pytest.raises(ArchitectureError, match=r"pip install 'mgr-cli\[hf\]'"):
+        registry.build_backbone("hf", cut="mean", settings="{}", sample_rate=16_000)
