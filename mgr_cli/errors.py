@@ -36,3 +36,11 @@ class DivergenceError(TrainingError):
 
 class EngineError(MgrError):
     """A cluster cannot be reached, or what talks to it is not installed."""
+
+
+class SweepError(MgrError):
+    """A sweep file cannot be followed, or an architecture has no such search space."""
+
+
+class StudyError(MgrError):
+    """A study cannot be opened, or is another one than is asked for."""

@@ -13,6 +13,8 @@ from mgr_cli.features.handcrafted import NAMES
 from mgr_cli.models import registry
 from mgr_cli.plans import PRESETS
 from mgr_cli.recipes import training_of
+from mgr_cli.sweeps import spaces
+from mgr_cli.sweeps.sweep import read as read_sweep
 from mgr_cli.zoo.card import Assessment, load_card
 from tests.commands.workspace import run
 
@@ -118,6 +120,15 @@ def test_recipe_of_the_readme_can_be_followed_and_names_every_field(tmp_path: Pa
     section = README.split("## Train your own")[1].split("## ")[0]
     for field in fields(Recipe):
         assert field.name in section
+
+
+def test_sweep_of_the_readme_can_be_followed(tmp_path: Path) -> None:
+    shown = README.split("## Tune")[1].split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "sweep.yaml").write_text(shown)
+    sweep = read_sweep(tmp_path / "sweep.yaml")
+    drawn = {variable.name for variable in spaces.resolve(sweep, "cnn1d-lstm")}
+    assert drawn == {"epochs", "learning_rate", "hidden_dim", "dropout"}
+    assert sweep.assumed == ()
 
 
 def borrowed_table() -> str:

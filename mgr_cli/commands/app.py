@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mgr_cli.commands import console, eval, explain, predict, prepare, train, zoo
+from mgr_cli.commands import console, eval, explain, predict, prepare, train, tune, zoo
 from mgr_cli.errors import MgrError
 
 INTERRUPTED = 130
@@ -53,7 +53,7 @@ class Group(TyperGroup):
 app = typer.Typer(
     cls=Group,
     name="mgr",
-    help="Music genre recognition: prepare, train, evaluate, predict and explain.",
+    help="Music genre recognition: prepare, train, tune, evaluate, predict and explain.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,6 +62,7 @@ app.command("predict")(predict.command)
 app.command("prepare")(prepare.command)
 app.command("train")(train.command)
 app.command("eval")(eval.command)
+app.command("tune")(tune.command)
 app.command("explain")(explain.command)
 app.add_typer(zoo.app, name="zoo")
 
@@ -80,7 +81,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Music genre recognition: prepare, train, evaluate, predict and explain."""
+    """Music genre recognition: prepare, train, tune, evaluate, predict and explain."""
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ with the package last.
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -158,14 +159,7 @@ def save(card: Card, model: "weights.Model", zoo: Path, *, rng: np.random.Genera
     ZooError
         If the name is taken, or is no name of a folder.
     """
-    if not is_plain_name(card.name):
-        raise ZooError(f"{card.name!r} cannot be the name of an entry; use letters and digits")
-    target = zoo / card.name
-    if target.exists():
-        raise ZooError(f"{target} exists already; choose another --name")
-    zoo.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=zoo, prefix=f".{card.name}."))
-    try:
+    with _new(card.name, zoo) as part:
         said = weights.save_model(part, model, zoo)
         n_segments = 1 if card.inputs.n_values > LARGE_SEGMENT else GOLDEN_BATCH
         inputs = tuple(
@@ -175,12 +169,42 @@ def save(card: Card, model: "weights.Model", zoo: Path, *, rng: np.random.Genera
         (part / GOLDEN).write_bytes(to_bytes(golden))
         card = card.model_copy(update={**said, "golden": weights.digested(part / GOLDEN)})
         save_card(part, card)
+    return zoo / card.name
+
+
+def adopt(source: Path, card: Card, zoo: Path) -> Path:
+    """Copy an entry into a zoo under another card, whose name it gets.
+
+    Raises
+    ------
+    ZooError
+        If the name is taken, or is no name of a folder.
+    """
+    with _new(card.name, zoo) as part:
+        for path in source.iterdir():
+            if path.name != CARD:
+                shutil.copyfile(path, part / path.name)
+        save_card(part, card)
+    return zoo / card.name
+
+
+@contextmanager
+def _new(name: str, zoo: Path) -> Iterator[Path]:
+    """Give a folder to be filled, its card last, which then is the entry of that name."""
+    if not is_plain_name(name):
+        raise ZooError(f"{name!r} cannot be the name of an entry; use letters and digits")
+    target = zoo / name
+    if target.exists():
+        raise ZooError(f"{target} exists already; choose another --name")
+    zoo.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=zoo, prefix=f".{name}."))
+    try:
+        yield part
         mode = (part / CARD).stat().st_mode  # mkdtemp makes private folders
         part.chmod(mode | (mode & 0o444) >> 2)  # who may read the files may enter the folder
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)  # it is gone if all went well
-    return target
 
 
 def verify(folder: Path) -> float:

@@ -135,7 +135,7 @@ def test_every_command_has_its_file() -> None:
     }
 
 
-@pytest.mark.parametrize("command", ["prepare", "train", "eval", "predict", "explain"])
+@pytest.mark.parametrize("command", ["prepare", "train", "tune", "eval", "predict", "explain"])
 def test_help_says_every_default(command: str) -> None:
     shown = run(command, "--help", env={"COLUMNS": "250"}).stdout
     assert "(default: " in shown
