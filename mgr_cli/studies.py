@@ -99,7 +99,7 @@ def open_study(
     StudyError
         If the study that is there searches something else, or the database does not answer.
     """
-    said = {**about, "search": json.loads(json.dumps(asdict(search)))}
+    said = {**about, **json.loads(json.dumps(_description(search)))}
     path = folder / DESCRIPTION
     if path.exists() and _described(path) != said:
         raise StudyError(
@@ -327,6 +327,21 @@ def _pruner(resources: Resources | None) -> BasePruner:
     return HyperbandPruner(
         resources.min_resource, resources.max_resource, resources.reduction_factor
     )
+
+
+def _description(search: Search) -> dict[str, object]:
+    """Say what is searched, but not how the file is called, nor on which of its lines."""
+    return {
+        "architecture": search.architecture,
+        "method": search.sweep.method,
+        "metric": asdict(search.sweep.metric),
+        "variables": [
+            [drawn_as(each), each.name, each.schedule, asdict(each.distribution)]
+            for each in search.variables
+        ],
+        "resources": search.resources and asdict(search.resources),
+        "seed": search.seed,
+    }
 
 
 def _described(path: Path) -> object:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -164,6 +165,18 @@ def test_folder_is_of_one_search_and_one_dataset(folder: Path) -> None:
         with pytest.raises(StudyError, match="searches something else") as raised:
             studies.open_study(folder, asked, about)
         assert "\n" not in str(raised.value)
+
+
+def test_file_that_was_moved_or_commented_on_is_the_same_study(folder: Path) -> None:
+    asked = search()
+    study = studies.open_study(folder, asked, ABOUT)
+    study.ask()
+    moved = replace(
+        asked,
+        sweep=replace(asked.sweep, source="elsewhere.yaml", ignored=("project",)),
+        variables=tuple(replace(each, line=each.line + 7) for each in asked.variables),
+    )
+    assert len(studies.open_study(folder, moved, ABOUT).trials) == 1
 
 
 def test_damaged_description_is_one_line(folder: Path) -> None:
