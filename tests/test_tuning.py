@@ -409,14 +409,14 @@ def postgres() -> Iterator[str]:
     if not servers:
         pytest.skip(f"no PostgreSQL server in {SERVER}")
     pytest.importorskip("psycopg", reason="pip install 'mgr-cli[postgres]'")
-    as_user: list[str] = []
     folder = Path(tempfile.mkdtemp(prefix="mgr-postgres-"))  # a short path, as sockets need
+    user = None
     if os.geteuid() == 0:  # whom it refuses to serve
-        known = subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode == 0
-        if not known or shutil.which("runuser") is None:
+        user = "postgres"
+        try:
+            shutil.chown(folder, user, user)
+        except LookupError:
             pytest.skip("we are root, and there is no user postgres to run it")
-        shutil.chown(folder, "postgres")
-        as_user = ["runuser", "-u", "postgres", "--"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -424,8 +424,9 @@ def postgres() -> Iterator[str]:
 
     def run(*command: object) -> None:
         subprocess.run(
-            [*as_user, *map(str, command)], cwd=folder, check=True, stdout=subprocess.DEVNULL
-        )
+            [str(word) for word in command], cwd=folder, check=True, stdout=subprocess.DEVNULL,
+            user=user, group=user, extra_groups=[] if user else None,
+        )  # fmt: skip
 
     options = f"-h 127.0.0.1 -p {port} -k {folder} -F"  # -F: nobody pulls the plug
     run(servers[-1], "-D", data, "-U", "mgr", "--auth=trust", "-E", "UTF8", "--no-sync")
