@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mgr_cli.data.sources import Wishes
     from mgr_cli.errors import MgrError
     from mgr_cli.evaluation import evaluate
+    from mgr_cli.explanation.songs import explain
     from mgr_cli.features.handcrafted import extract as handcrafted_features
     from mgr_cli.features.mel import log_mel
     from mgr_cli.fitting import fit
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dealing", "FeatureSpec", "Machine", "MgrError", "Prediction", "Predictor", "Recipe",
-    "SegmentSpec", "Wishes", "default_entry", "evaluate", "fit", "handcrafted_features",
-    "load_audio", "load_dataset", "log_mel", "prepare", "publish", "train",
+    "SegmentSpec", "Wishes", "default_entry", "evaluate", "explain", "fit",
+    "handcrafted_features", "load_audio", "load_dataset", "log_mel", "prepare", "publish", "train",
 ]  # fmt: skip
 
 _HOMES = {
@@ -47,6 +48,7 @@ _HOMES = {
     "Wishes": "mgr_cli.data.sources:Wishes",
     "default_entry": "mgr_cli.zoo.entries:default_entry",
     "evaluate": "mgr_cli.evaluation:evaluate",
+    "explain": "mgr_cli.explanation.songs:explain",
     "fit": "mgr_cli.fitting:fit",
     "handcrafted_features": "mgr_cli.features.handcrafted:extract",
     "load_audio": "mgr_cli.audio:load",

@@ -25,6 +25,12 @@ Schedule = Literal["constant", "cosine", "onecycle", "plateau", "step"]
 Balance = Literal["none", "weights", "sampling"]
 
 Measure = Literal["impurity", "permutation"]
+Method = Literal["integrated-gradients", "grad-cam", "occlusion"]
+METHODS: tuple[Method, ...] = get_args(Method)
+Projection = Literal["pca", "lda", "tsne"]
+Mapped = Literal["embeddings", "features"]
+View = Literal["waveform", "spectrogram", "mel"]
+VIEWS: tuple[View, ...] = get_args(View)
 
 Engine = Literal["local", "dask", "ray", "spark"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -33,6 +39,10 @@ LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 SEED = 0
 SPLIT_RATIOS = (0.8, 0.1, 0.1)  # train, valid, test, where a dataset has no split of its own
 N_BOOTSTRAP = 1_000  # resamplings of the tracks behind a 95 % interval
+TOPS = (2, 3)  # among how many of the most probable genres the truth is looked for
+PACED_TRACKS = 20  # that are timed, the median counts
+EXPLAINED_SECONDS = 30.0  # of a song
+N_FILTERS = 16  # of a layer that are drawn
 N_PERMUTATIONS = 5  # of a feature whose importance is measured
 PREDICT_BATCH = 64  # segments that go through a net at a time, at the most
 PREDICT_VALUES = 2**21  # of all their features together; a net's own maps are many times as much
@@ -40,6 +50,7 @@ PREDICT_VALUES = 2**21  # of all their features together; a net's own maps are m
 # Limits on what a stranger's file may ask for.
 MIN_SECONDS = 0.1  # a shorter track has nothing to hear
 MAX_SECONDS = 24 * 3600.0  # a longer one is refused
+MAX_EXPLAINED_SECONDS = 600.0  # its picture and all that is drawn on it are in memory
 MAX_CHANNELS = 64
 MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHTS_BYTES = 4 * 2**30

@@ -18,6 +18,10 @@ class DatasetError(MgrError):
     """A dataset, raw or prepared, cannot be used."""
 
 
+class LeakError(DatasetError):
+    """Tracks are no test of an entry, which has seen them."""
+
+
 class ArchitectureError(MgrError):
     """An architecture is unknown, or its hyper-parameters do not fit it."""
 

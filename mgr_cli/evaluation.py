@@ -1,28 +1,24 @@
-"""Evaluation: an entry's predictions on a split, held against the truth."""
+"""Evaluation: an entry's predictions on a split, held against the truth.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Tracks that the entry has seen are no test, so they are refused: see `leaks`. How tracks of a
+dataset with other genres or other features are judged is told in `genre_maps` and `judging`.
+"""
+
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from mgr_cli import metrics
-from mgr_cli.config import SEED, Progress, Split, silent
+from mgr_cli import calibration, genre_maps, judging, leaks, metrics
+from mgr_cli.calibration import Calibration
+from mgr_cli.config import SEED, TOPS, Progress, Split, silent
 from mgr_cli.data.dataset import PreparedDataset
-from mgr_cli.errors import DatasetError
-from mgr_cli.plans import VECTORS
-from mgr_cli.prediction import Prediction, Predictor
+from mgr_cli.errors import LeakError
+from mgr_cli.genre_maps import GenreMap
+from mgr_cli.judging import Judged
+from mgr_cli.metrics import Estimate
+from mgr_cli.prediction import Predictor
 from mgr_cli.zoo.card import Assessment, Card, load_card, save_card
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One track of the split and what was said of it."""
-
-    track_id: str
-    path: str
-    truth: str
-    prediction: Prediction
 
 
 @dataclass(frozen=True)
@@ -31,21 +27,55 @@ class Evaluation:
 
     Attributes
     ----------
+    entry, dataset : str
+        Their names.
+    split : {"test", "valid", "train"}
+        Which tracks.
     genres : tuple of str
         In class order.
     assessment : Assessment
-        Scores with their intervals, at track and segment level.
+        Scores with their intervals, at track and segment level: `metrics.SCORES`, then "top2" and
+        "top3" where there are more genres than that.
     track_counts, segment_counts : np.ndarray [shape=(n_classes, n_classes)]
         Confusion counts, rows are the truth.
     tracks : tuple of Judged
         Each track of the split.
+    remarks : tuple of str
+        What has to be known to read the figures, one line each.
+    is_own : bool
+        Whether split and genres are those of the entry's card, which such figures may stand on.
     """
 
+    entry: str
+    dataset: str
+    split: Split
     genres: tuple[str, ...]
     assessment: Assessment
     track_counts: np.ndarray
     segment_counts: np.ndarray
     tracks: tuple[Judged, ...]
+    remarks: tuple[str, ...] = ()
+    is_own: bool = False
+
+    @property
+    def truth(self) -> np.ndarray:
+        """Class of each track, int64 [shape=(n_tracks,)]."""
+        return np.array([self.genres.index(track.truth) for track in self.tracks], np.int64)
+
+    @property
+    def probs(self) -> np.ndarray:
+        """Pooled probabilities of each track [shape=(n_tracks, n_classes)]."""
+        return np.stack([track.prediction.probs for track in self.tracks])
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each track was judged right, bool [shape=(n_tracks,)]."""
+        return np.array([track.is_right for track in self.tracks])
+
+    def mistakes(self) -> list[Judged]:
+        """Return the tracks that were judged wrong, the most confident first."""
+        wrong = [track for track in self.tracks if not track.is_right]
+        return sorted(wrong, key=lambda track: -track.prediction.confidence)
 
 
 def evaluate(
@@ -53,6 +83,9 @@ def evaluate(
     dataset: PreparedDataset,
     *,
     split: Split = "test",
+    genre_map: GenreMap | None = None,
+    trained_on: PreparedDataset | None = None,
+    allow_leak: bool = False,
     seed: int = SEED,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -63,9 +96,16 @@ def evaluate(
     predictor : Predictor
         The entry; its vote pools the segments.
     dataset : PreparedDataset
-        With the genres and the front end of the entry.
+        With the genres of the entry, or those of the map.
     split : {"test", "valid", "train"}
         Which tracks.
+    genre_map : GenreMap, optional
+        What the dataset's genres are to the entry; by default they have the same names.
+    trained_on : PreparedDataset, optional
+        The dataset that the entry's card names, where it is at hand, to look for tracks of the
+        split that the entry has seen.
+    allow_leak : bool
+        Whether those are judged all the same; the first remark then says so.
     seed : int
         Of the bootstrap.
     progress : callable
@@ -78,87 +118,68 @@ def evaluate(
 
     Raises
     ------
+    LeakError
+        If the entry has seen tracks of the split, and that is not allowed.
     DatasetError
-        If the dataset has other genres or another front end than the entry, or the split
-        is empty.
+        If the dataset has other genres than the entry, or another front end and no sound, or no
+        track of the split can be judged.
     """
     card = predictor.card
-    check(dataset, card)
-    numbers = dataset.numbers(split)
-    judged = []
-    for done, number in enumerate(numbers, start=1):
-        row = dataset.tracks.iloc[number]
-        prediction = predictor.judge(dataset.track(int(number)), seconds=float(row.seconds))
-        judged.append(Judged(row.track_id, row.path, row.genre, prediction))
-        progress(done, len(numbers), "tracks")
-    by_track, by_segment = _counts(judged, card.classes)
-    return Evaluation(
-        genres=card.classes,
-        assessment=Assessment(
-            n_tracks=len(judged),
-            n_segments=int(by_segment.sum()),
-            vote=judged[0].prediction.vote,
-            track=metrics.bootstrap(by_track, rng=np.random.default_rng(seed)),
-            segment=metrics.bootstrap(by_segment, rng=np.random.default_rng(seed)),
-        ),
-        track_counts=by_track.sum(axis=0),
-        segment_counts=by_segment.sum(axis=0),
-        tracks=tuple(judged),
+    names = genre_map or genre_maps.same(
+        dataset.genres, card.classes, names=(dataset.name, card.name)
     )
+    stamps = _stamps(card, dataset, split, trained_on, allow_leak)
+    judged, remarks = judging.judge(predictor, dataset, names, split=split, progress=progress)
+    blank = Assessment(len(judged), 0, predictor.vote, {}, {})
+    counts = np.zeros((0, 0), np.int64)
+    found = Evaluation(
+        card.name, dataset.name, split, names.genres, blank, counts, counts, tuple(judged),
+        (*stamps, *remarks),
+        is_own=genre_map is None and dataset.split_digest == card.dataset.split_digest,
+    )  # fmt: skip
+    return _scored(found, seed)
 
 
-def check(dataset: PreparedDataset, card: Card) -> None:
-    """Refuse a dataset that an entry cannot judge.
+def calibrate(
+    predictor: Predictor,
+    dataset: PreparedDataset,
+    tested: Evaluation,
+    *,
+    genre_map: GenreMap | None = None,
+    trained_on: PreparedDataset | None = None,
+    allow_leak: bool = False,
+    progress: Progress = silent,
+) -> Calibration:
+    """Fit a temperature on the validation split, and tell how it does on what was tested.
+
+    Parameters
+    ----------
+    predictor, dataset, genre_map, trained_on, allow_leak
+        As given to `evaluate`.
+    tested : Evaluation
+        Of the split that the calibration is told of.
+    progress : callable
+        Called after each validation track.
 
     Raises
     ------
-    DatasetError
-        If it has other genres or another front end than the entry.
+    LeakError, DatasetError
+        As `evaluate` does.
     """
-    if set(dataset.genres) != set(card.classes):
-        odd = sorted(set(dataset.genres) ^ set(card.classes))[0]
-        raise DatasetError(f"{dataset.name} and {card.name} differ in their genres, in {odd!r}")
-    dataset.inputs(card.eats, card.segments)  # raises where some are missing
-    for kind in card.eats:
-        if kind in VECTORS:
-            difference = _other_columns(dataset.columns, card.columns) or _other(
-                dataset.plan, card, ("form",)
-            )
-        else:
-            names = ("sample_rate",) if kind == "waveform" else tuple(vars(card.features))
-            difference = _other(dataset.plan.spec, card.features, names)
-        if difference:
-            raise DatasetError(
-                f"{dataset.name} was prepared with another front end than that of {card.name}: "
-                f"{difference}"
-            )
-
-
-def _other(found: object, expected: object, names: Sequence[str]) -> str:
-    """Name the first setting in which two front ends differ, nothing if they do not."""
-    for name in names:
-        own, other = getattr(found, name), getattr(expected, name)
-        if own != other:
-            return f"{name} is {own}, expected {other}; prepare it again with that"
-    return ""
-
-
-def _other_columns(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
-    """Say how the columns of two tables differ, nothing if they do not."""
-    if found == expected:
-        return ""
-    known, wanted = set(found), set(expected)
-    missing = [name for name in expected if name not in known]
-    more = [name for name in found if name not in wanted]
-    if missing:
-        what = f"it lacks {len(missing)} of {len(expected)} columns, the first {missing[0]!r}"
-    elif more:
-        what = f"it has {len(more)} columns besides, the first {more[0]!r}"
-    else:
-        pairs = zip(found, expected, strict=False)
-        own, other = next((pair for pair in pairs if pair[0] != pair[1]), (found, expected))
-        what = f"its columns are in another order, {own!r} where {other!r} is expected"
-    return f"{what}; prepare a table with just the columns of the entry, in their order"
+    fitted = tested
+    if tested.split != "valid":
+        fitted = evaluate(
+            predictor, dataset, split="valid", genre_map=genre_map, trained_on=trained_on,
+            allow_leak=allow_leak, progress=progress,
+        )  # fmt: skip
+    rule = fitted.assessment.vote
+    return calibration.calibrate(
+        _opinions(tested),
+        tested.truth,
+        temperature=calibration.fit_temperature(_opinions(fitted), fitted.truth, rule=rule),
+        n_tracks_fitted=len(fitted.tracks),
+        rule=tested.assessment.vote,
+    )
 
 
 def record(folder: Path, split: Split, assessment: Assessment) -> None:
@@ -174,7 +195,74 @@ def record(folder: Path, split: Split, assessment: Assessment) -> None:
     save_card(folder, card.model_copy(update={"figures": figures}))
 
 
-def _counts(judged: list[Judged], classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _opinions(judged: Evaluation) -> list[np.ndarray]:
+    """Return the probabilities of each track's segments."""
+    return [track.prediction.segment_probs for track in judged.tracks]
+
+
+def _stamps(
+    card: Card,
+    dataset: PreparedDataset,
+    split: Split,
+    trained_on: PreparedDataset | None,
+    allow_leak: bool,
+) -> list[str]:
+    """Say what the tracks of a split are to an entry, unless they are a test."""
+    if dataset.split_digest == card.dataset.split_digest:
+        known = {
+            "train": "these are the tracks it was trained on: this is no test",
+            "valid": "it was chosen by these tracks: this is no test",
+        }
+        return [known[split]] if split in known else []
+    leak = leaks.find(card, dataset, split, trained_on=trained_on)
+    if leak is None:
+        return []
+    if not allow_leak:
+        raise LeakError(f"{leak.reason}; --allow-leak judges them all the same, and says so")
+    return [f"LEAK ALLOWED: {leak.reason}"]
+
+
+def _scored(judged: Evaluation, seed: int) -> Evaluation:
+    """Count and score what was judged."""
+    by_track, by_segment = _counts(judged)
+    segments = _opinions(judged)
+    tracks = np.arange(len(segments))
+    owners = np.repeat(tracks, [len(probs) for probs in segments])
+    truth = judged.truth
+    assessment = replace(
+        judged.assessment,
+        n_segments=len(owners),
+        track={
+            **metrics.bootstrap(by_track, rng=np.random.default_rng(seed)),
+            **_tops(judged.probs, truth, tracks, seed),
+        },
+        segment={
+            **metrics.bootstrap(by_segment, rng=np.random.default_rng(seed)),
+            **_tops(np.concatenate(segments), truth[owners], owners, seed),
+        },
+    )
+    return replace(
+        judged,
+        assessment=assessment,
+        track_counts=by_track.sum(axis=0),
+        segment_counts=by_segment.sum(axis=0),
+    )
+
+
+def _tops(
+    probs: np.ndarray, truth: np.ndarray, owners: np.ndarray, seed: int
+) -> dict[str, Estimate]:
+    """Estimate how often the truth is among the most probable genres."""
+    return {
+        f"top{k}": metrics.bootstrap_mean(
+            metrics.top_k(probs, truth, k=k), owners, rng=np.random.default_rng(seed)
+        )
+        for k in TOPS
+        if k < probs.shape[1]
+    }
+
+
+def _counts(judged: Evaluation) -> tuple[np.ndarray, np.ndarray]:
     """Count the confusions of each track's vote and of its segments.
 
     Returns
@@ -182,13 +270,11 @@ def _counts(judged: list[Judged], classes: tuple[str, ...]) -> tuple[np.ndarray,
     tuple of np.ndarray [shape=(n_tracks, n_classes, n_classes)]
         By vote, by segment.
     """
-    index = {genre: label for label, genre in enumerate(classes)}
-    truth = np.array([index[track.truth] for track in judged])
-    said = np.array([index[track.prediction.genre] for track in judged])
-    segments = [track.prediction.segment_probs.argmax(axis=1) for track in judged]
-    tracks = np.arange(len(judged))
+    truth, k = judged.truth, len(judged.genres)
+    said = np.array([judged.genres.index(track.prediction.genre) for track in judged.tracks])
+    segments = [track.prediction.segment_probs.argmax(axis=1) for track in judged.tracks]
+    tracks = np.arange(len(segments))
     owners = np.repeat(tracks, [len(labels) for labels in segments])
-    k = len(classes)
     return (
         metrics.confusion_by_track(truth, said, tracks, n_classes=k),
         metrics.confusion_by_track(truth[owners], np.concatenate(segments), owners, n_classes=k),

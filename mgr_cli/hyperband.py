@@ -76,11 +76,6 @@ class Bracket:
             rung.n * (rung.epochs - done) for rung, done in zip(self.rungs, before, strict=False)
         )
 
-    @property
-    def epochs_anew(self) -> float:
-        """Epochs in all where each rung trains from the start, as the paper counts its budget."""
-        return sum(rung.n * rung.epochs for rung in self.rungs)
-
 
 def brackets(max_resource: int, eta: float = ETA) -> tuple[Bracket, ...]:
     """Work out algorithm 1.

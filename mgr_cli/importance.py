@@ -40,10 +40,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.inspection import permutation_importance
 
 from mgr_cli import votes
+from mgr_cli.compatibility import check
 from mgr_cli.config import N_PERMUTATIONS, SEED, Measure, Progress, Split, silent
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import MgrError
-from mgr_cli.evaluation import check
 from mgr_cli.features import naming
 from mgr_cli.features.naming import Named
 from mgr_cli.plans import VECTORS

@@ -11,8 +11,10 @@ an ordinary 0.60 reads as 0.90. Both are given, under their own names.
 
 ``precision``, ``recall`` and ``f1_macro`` are plain averages over the classes that occur
 in the truth or in the predictions, and ``f1_weighted`` weighs F1 by how often a class is
-true. A share of nothing (precision of a class that is never predicted) is zero. These are
-the conventions of scikit-learn with ``zero_division=0``.
+true, as ``precision_weighted`` weighs precision. Recall weighted so is the share of right
+answers, the accuracy over again, and has no name here. A share of nothing (precision of a
+class that is never predicted) is zero. These are the conventions of scikit-learn with
+``zero_division=0``.
 
 Intervals are 95 % percentile bootstraps [1]_ over tracks, not over segments: the segments
 of a recording resemble each other, and to draw them one by one would pretend to more
@@ -31,7 +33,22 @@ import numpy as np
 
 from mgr_cli import config
 
-SCORES = ("accuracy", "ovr_accuracy", "precision", "recall", "f1_macro", "f1_weighted")
+SCORES = (
+    "accuracy", "ovr_accuracy", "precision", "recall", "f1_macro", "f1_weighted",
+    "precision_weighted",
+)  # fmt: skip
+NAMES = {
+    "accuracy": "accuracy",
+    "top2": "top-2 accuracy",
+    "top3": "top-3 accuracy",
+    "f1_macro": "F1 macro",
+    "f1_weighted": "F1 weighted",
+    "precision": "precision macro",
+    "precision_weighted": "precision weighted",
+    "recall": "recall macro",
+    "ovr_accuracy": "one-versus-rest accuracy",
+}
+"""What scores are called where people read them, in the order in which they read."""
 
 _TAILS = (0.025, 0.975)  # what a 95 % interval leaves out on either side
 _SLICE = 4_000_000  # float64 values that a slice of the resampling may hold, 32 MB
@@ -52,6 +69,25 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How well one class is told from the others.
+
+    Attributes
+    ----------
+    precision, recall, f1 : float
+        In [0, 1]; a share of nothing is zero.
+    support, predicted : int
+        How often the class was true, and how often it was said.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    predicted: int
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, *, n_classes: int) -> np.ndarray:
@@ -138,17 +174,47 @@ def scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     if not (total > 0).all():
         raise ValueError("a confusion matrix without any count has no scores")
     n_occurring = (true + claimed > 0).sum(axis=-1)
-    f1 = _share(2 * hits, true + claimed)
+    precision, f1 = _share(hits, claimed), _share(2 * hits, true + claimed)
     accuracy = hits.sum(axis=-1) / total
     found = {
         "accuracy": accuracy,
         "ovr_accuracy": 1 - 2 * (1 - accuracy) / counts.shape[-1],
-        "precision": _share(hits, claimed).sum(axis=-1) / n_occurring,
+        "precision": precision.sum(axis=-1) / n_occurring,
         "recall": _share(hits, true).sum(axis=-1) / n_occurring,
         "f1_macro": f1.sum(axis=-1) / n_occurring,
         "f1_weighted": (f1 * true).sum(axis=-1) / total,
+        "precision_weighted": (precision * true).sum(axis=-1) / total,
     }
     return {name: np.asarray(found[name]) for name in SCORES}
+
+
+def by_class(counts: np.ndarray) -> tuple[ClassScores, ...]:
+    """Score each class of one confusion matrix.
+
+    Parameters
+    ----------
+    counts : np.ndarray [shape=(k, k)]
+        Non-negative counts, rows are true classes.
+
+    Returns
+    -------
+    tuple of ClassScores
+        In class order.
+
+    Raises
+    ------
+    ValueError
+        If it is not one square matrix, or has a negative count.
+    """
+    counts = _checked(counts)
+    if counts.ndim != 2:
+        raise ValueError(f"counts has shape {counts.shape}, expected one matrix (k, k)")
+    hits, true, claimed = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    shares = _share(hits, claimed), _share(hits, true), _share(2 * hits, true + claimed)
+    return tuple(
+        ClassScores(float(precision), float(recall), float(f1), int(support), int(predicted))
+        for precision, recall, f1, support, predicted in zip(*shares, true, claimed, strict=True)
+    )
 
 
 def bootstrap(
@@ -190,11 +256,54 @@ def bootstrap(
         raise ValueError(f"n_resamples is {n_resamples}, expected at least 1")
     values = scores(per_track.sum(axis=0))
     drawn = [scores(counts) for counts in _resampled(per_track, rng, n_resamples)]
-    estimates = {}
-    for name in SCORES:
-        low, high = np.quantile(np.concatenate([part[name] for part in drawn]), _TAILS)
-        estimates[name] = Estimate(float(values[name]), float(low), float(high))
-    return estimates
+    return {
+        name: _estimate(values[name], np.concatenate([part[name] for part in drawn]))
+        for name in SCORES
+    }
+
+
+def bootstrap_mean(
+    values: np.ndarray,
+    tracks: np.ndarray | None = None,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = config.N_BOOTSTRAP,
+) -> Estimate:
+    """Estimate the mean of a figure and its 95 % interval by drawing tracks with replacement.
+
+    Of right (1) and wrong (0) answers it is the accuracy, with the interval that `bootstrap`
+    gives it; so it serves every share that no confusion matrix has, as of `top_k`.
+
+    Parameters
+    ----------
+    values : np.ndarray [shape=(n,)]
+        Finite numbers, or booleans: one a track, or one a segment.
+    tracks : np.ndarray [shape=(n,)], optional
+        Which track each belongs to, any numbers or names; its values are drawn together. By
+        default each value is a track.
+    rng : np.random.Generator
+        Draws the tracks, in their sorted order.
+    n_resamples : int
+        How often a set is drawn, at least once.
+
+    Raises
+    ------
+    ValueError
+        If there is no value, one is not finite, the lengths differ, or `n_resamples` is not
+        positive.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+        raise ValueError(f"values has shape {values.shape}, expected (n,), n > 0, all finite")
+    tracks = np.arange(len(values)) if tracks is None else np.asarray(tracks)
+    if tracks.shape != values.shape:
+        raise ValueError(f"values and tracks differ in shape: {values.shape}, {tracks.shape}")
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples is {n_resamples}, expected at least 1")
+    position = np.unique(tracks, return_inverse=True)[1]
+    sums = np.stack([np.bincount(position, values), np.bincount(position)], axis=1)
+    drawn = np.concatenate(list(_resampled(sums, rng, n_resamples)))
+    return _estimate(values.mean(), drawn[:, 0] / drawn[:, 1])
 
 
 def row_normalised(counts: np.ndarray) -> np.ndarray:
@@ -219,6 +328,44 @@ def row_normalised(counts: np.ndarray) -> np.ndarray:
     return _share(counts, counts.sum(axis=-1, keepdims=True))
 
 
+def top_k(probs: np.ndarray, truth: np.ndarray, *, k: int) -> np.ndarray:
+    """Tell whether the true class is among the k most probable ones.
+
+    Of equally probable classes the one of the lowest index comes first, as for `np.argmax`,
+    so that the first of all is the winner. (`sklearn.metrics.top_k_accuracy_score` takes the
+    highest index first.) A majority vote leaves many classes without a vote, and so equal.
+
+    Parameters
+    ----------
+    probs : np.ndarray [shape=(n, n_classes)]
+        Probabilities, or any scores.
+    truth : np.ndarray [shape=(n,)]
+        Class indices in [0, n_classes).
+    k : int
+        At least 1; so many as there are classes, and all are right.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,)]
+        bool.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, the lengths differ, an index is out of range, a score is not a
+        number, or `k` is not positive.
+    """
+    probs, truth = _scored(probs, truth)
+    if k < 1:
+        raise ValueError(f"k is {k}, expected at least 1")
+    if np.isnan(probs).any():
+        raise ValueError("probs has values that are not numbers")
+    own = probs[np.arange(len(truth)), truth][:, np.newaxis]
+    before = np.arange(probs.shape[1]) < truth[:, np.newaxis]
+    rank = ((probs > own) | ((probs == own) & before)).sum(axis=1)
+    return np.asarray(rank < k)
+
+
 def log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
     """Average the negative logarithm of the probability that the true class was given.
 
@@ -241,12 +388,7 @@ def log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
         If there are no rows, the lengths differ, an index is out of range, or a
         probability is outside [0, 1].
     """
-    probs = np.asarray(probs)
-    if probs.ndim != 2:
-        raise ValueError(f"probs has shape {probs.shape}, expected (n, n_classes)")
-    truth = _indices("truth", truth, probs.shape[1])
-    if len(truth) != len(probs):
-        raise ValueError(f"there are {len(probs)} rows of probs and {len(truth)} of truth")
+    probs, truth = _scored(probs, truth)
     if not ((probs >= 0) & (probs <= 1)).all():
         raise ValueError("probs has values outside [0, 1]: apply softmax to logits first")
     if not np.issubdtype(probs.dtype, np.floating):
@@ -259,15 +401,20 @@ def log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
 def _resampled(
     per_track: np.ndarray, rng: np.random.Generator, n_resamples: int
 ) -> Iterator[np.ndarray]:
-    """Yield the counts (n, k, k) of resampled test sets, a bounded number at a time."""
-    n_tracks, k, _ = per_track.shape
-    # Exact in float64, and float64 is what the fast matrix product is made for.
-    flat = per_track.reshape(n_tracks, k * k).astype(np.float64)
-    step = max(1, _SLICE // (n_tracks + k * k))
+    """Yield the sums (n, ...) over resampled sets of tracks, a bounded number at a time."""
+    n_tracks, *shape = per_track.shape
+    # Counts are exact in float64, and float64 is what the fast matrix product is made for.
+    flat = per_track.reshape(n_tracks, -1).astype(np.float64)
+    step = max(1, _SLICE // (n_tracks + flat.shape[1]))
     even = np.full(n_tracks, 1 / n_tracks)
     for start in range(0, n_resamples, step):
         times = rng.multinomial(n_tracks, even, size=min(step, n_resamples - start))
-        yield (times.astype(np.float64) @ flat).reshape(-1, k, k)
+        yield (times.astype(np.float64) @ flat).reshape(-1, *shape)
+
+
+def _estimate(value: np.ndarray, drawn: np.ndarray) -> Estimate:
+    low, high = np.quantile(drawn, _TAILS)
+    return Estimate(float(value), float(low), float(high))
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -282,6 +429,17 @@ def _checked(counts: np.ndarray) -> np.ndarray:
     if not (counts >= 0).all():
         raise ValueError("counts has negative values")
     return counts
+
+
+def _scored(probs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a row of scores and a true class for each of one track or more."""
+    probs = np.asarray(probs)
+    if probs.ndim != 2:
+        raise ValueError(f"probs has shape {probs.shape}, expected (n, n_classes)")
+    truth = _indices("truth", truth, probs.shape[1])
+    if len(truth) != len(probs):
+        raise ValueError(f"there are {len(probs)} rows of probs and {len(truth)} of truth")
+    return probs, truth
 
 
 def _indices(name: str, values: np.ndarray, n_classes: int) -> np.ndarray:

@@ -46,7 +46,6 @@ QUANTILE = " (quantile)"  # behind the name of what is drawn by one
 ENTRY = "entry"  # attributes of a trial: its entry of the zoo, where it was the best so far,
 PROBLEM = "problem"  # why it failed,
 CHOSEN = "chosen"  # all values under our names, constants too,
-BEST_EPOCH = "best_epoch"  # the epoch that its value is of,
 PROCESS = "process"  # who is at work on it,
 POINT = "point"  # its place in the grid,
 AGAIN = "again"  # the number of the trial that it repeats,

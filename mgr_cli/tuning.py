@@ -199,7 +199,6 @@ def _train(bench: Bench, study: optuna.Study, trial: Trial, chosen: dict[str, Va
     if trained.problem:
         raise DivergenceError(trained.problem)
     value = float(getattr(trained.best, metric.name))
-    trial.set_user_attr(studies.BEST_EPOCH, trained.best.number)
     if _is_best(study, value):
         trial.set_user_attr(studies.ENTRY, _publish(bench, trial, trained).name)
     return value

@@ -43,6 +43,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(songs: Path) -> None:
     weights, losses = [], []
     for zoo, options in (("one", ()), ("two", ("--devices", "2"))):

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from mgr_cli import calibration, genre_maps, judging
 from mgr_cli.data.dataset import PreparedDataset
-from mgr_cli.errors import DatasetError, ZooError
-from mgr_cli.evaluation import Evaluation, evaluate, record
+from mgr_cli.errors import DatasetError, LeakError, ZooError
+from mgr_cli.evaluation import Evaluation, calibrate, evaluate, record
 from mgr_cli.metrics import SCORES
 from mgr_cli.plans import Plan
 from mgr_cli.prediction import Predictor
-from mgr_cli.zoo.card import CARD, load_card
+from mgr_cli.zoo.card import CARD, TrainedOn, load_card
 from tests import tiny
 
 
@@ -64,9 +65,13 @@ def hold_against_scikit_learn(
         "recall": reference.recall_score(truth, said, **options),
         "f1_macro": reference.f1_score(truth, said, **options),
         "f1_weighted": reference.f1_score(truth, said, average="weighted", zero_division=0),
+        "precision_weighted": reference.precision_score(
+            truth, said, average="weighted", zero_division=0
+        ),
     }
-    assert values == pytest.approx(expected, abs=1e-12)
-    assert list(values) == list(SCORES)
+    found = {name: values[name] for name in SCORES}
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert list(values) == [*SCORES, "top2"]  # of three genres, the truth is always among three
 
 
 def values(evaluation: Evaluation, level: str) -> dict[str, float]:
@@ -205,3 +210,102 @@ def test_recording_needs_a_card(
     with pytest.raises(ZooError, match="no zoo entry"):
         record(tmp_path, "test", assessment)
     assert list(tmp_path.iterdir()) == []
+
+
+def own(predictor: Predictor, dataset: PreparedDataset) -> Predictor:
+    """Let the entry be one that was trained on the dataset."""
+    trained_on = TrainedOn(
+        name=dataset.name, split_digest=dataset.split_digest, counts=dataset.counts()
+    )
+    return Predictor(
+        predictor.card.model_copy(update={"dataset": trained_on}), tiny.wavering, vote="majority"
+    )
+
+
+def test_tracks_that_were_trained_on_are_refused_or_stamped(
+    predictor: Predictor, dataset: PreparedDataset
+) -> None:
+    trained = own(predictor, dataset)
+    assert evaluate(trained, dataset).remarks == ()
+    assert "trained on: this is no test" in evaluate(trained, dataset, split="train").remarks[0]
+    assert "chosen by" in evaluate(trained, dataset, split="valid").remarks[0]
+    split = dataset.tracks.split.replace({"train": "test", "test": "train"})
+    turned = replace(dataset, tracks=dataset.tracks.assign(split=split))
+    with pytest.raises(LeakError, match=r"12 of the 12 tracks .* --allow-leak"):
+        evaluate(trained, turned, trained_on=dataset)
+    with pytest.raises(LeakError, match="not at hand"):
+        evaluate(trained, turned)
+    allowed = evaluate(trained, turned, trained_on=dataset, allow_leak=True)
+    assert allowed.remarks[0].startswith("LEAK ALLOWED: tiny was trained on, or chosen by, 12")
+
+
+def test_truth_among_the_most_probable_is_counted_as_scikit_learn_does(
+    predictor: Predictor, dataset: PreparedDataset
+) -> None:
+    done = evaluate(Predictor(predictor.card, tiny.wavering, vote="mean"), dataset)
+    expected = reference.top_k_accuracy_score(done.truth, done.probs, k=2, labels=[0, 1, 2])
+    assert done.assessment.track["top2"].value == pytest.approx(expected)
+    assert expected > done.assessment.track["accuracy"].value
+    segments = np.concatenate([track.prediction.segment_probs for track in done.tracks])
+    expected = reference.top_k_accuracy_score(done.truth.repeat(4), segments, k=2, labels=[0, 1, 2])
+    assert done.assessment.segment["top2"].value == pytest.approx(expected)
+
+
+def test_mistakes_come_the_most_confident_first(
+    predictor: Predictor, dataset: PreparedDataset
+) -> None:
+    done = evaluate(predictor, dataset, split="train")
+    mistakes = done.mistakes()
+    assert {track.track_id for track in mistakes} == {
+        track.track_id for track, right in zip(done.tracks, done.right, strict=True) if not right
+    }
+    confidences = [track.prediction.confidence for track in mistakes]
+    assert len(confidences) > 1
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_tracks_of_genres_that_a_map_leaves_out_are_not_judged(
+    predictor: Predictor, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    (tmp_path / "map.yaml").write_text("blues: [jazz, rock]\njazz: blues\n")
+    names = genre_maps.read(tmp_path / "map.yaml", dataset.genres, tiny.GENRES)
+    done = evaluate(predictor, dataset, genre_map=names)
+    assert done.genres == ("blues", "jazz")
+    assert [track.truth for track in done.tracks] == ["blues", "blues", "jazz", "jazz"]
+    assert done.remarks == ("2 tracks are of genres that the map leaves out",)
+    assert done.track_counts.shape == (2, 2)
+    plain = evaluate(predictor, dataset)
+    for own, mapped in zip(plain.tracks[:4], done.tracks, strict=True):
+        given = own.prediction.segment_probs
+        expected = np.stack([given[:, 1] + given[:, 2], given[:, 0]], axis=1)
+        np.testing.assert_allclose(mapped.prediction.segment_probs, expected)
+
+
+def test_temperature_is_fitted_on_validation_tracks_and_told_of_the_tested_ones(
+    predictor: Predictor, dataset: PreparedDataset
+) -> None:
+    averaging = Predictor(predictor.card, tiny.wavering, vote="mean")
+    tested = evaluate(averaging, dataset)
+    found = calibrate(averaging, dataset, tested)
+    valid = evaluate(averaging, dataset, split="valid")
+    segments = [track.prediction.segment_probs for track in valid.tracks]
+    assert found.temperature == calibration.fit_temperature(segments, valid.truth)
+    assert found.n_tracks_fitted == 6
+    before = calibration.reliability(tested.probs, tested.truth)
+    assert (found.before.ece, found.before.log_loss) == pytest.approx((before.ece, before.log_loss))
+    assert found.after.ece != found.before.ece
+
+
+def test_pace_is_the_median_of_all_tracks_but_the_first(
+    predictor: Predictor, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent = iter([9.0, 1.0, 5.0, 2.0, 3.0, 4.0])  # of the six tracks; between them, ten
+    clock = [0.0]
+
+    def tick() -> float:
+        begins = len(clock) % 2
+        clock.append(clock[-1] + (10.0 if begins else next(spent)))
+        return clock[-1]
+
+    monkeypatch.setattr(judging, "perf_counter", tick)
+    assert judging.pace(predictor, dataset, split="test") == pytest.approx(3.0)

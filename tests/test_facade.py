@@ -18,6 +18,7 @@ HOMES = {
     "Wishes": "data.sources",
     "default_entry": "zoo.entries",
     "evaluate": "evaluation",
+    "explain": "explanation.songs",
     "fit": "fitting",
     "handcrafted_features": "features.handcrafted",
     "load_audio": "audio",

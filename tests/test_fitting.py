@@ -284,6 +284,7 @@ def test_borrowed_net_makes_the_rows_and_its_entry_is_whole(
     assert extraction > classification > 0
 
 
+@pytest.mark.slow
 def test_fresh_process_gives_exactly_what_the_fitting_process_gave(
     levels: PreparedDataset, vectors: PreparedDataset, eye: Backbone, tmp_path: Path
 ) -> None:

@@ -79,7 +79,8 @@ def test_brackets_of_30_epochs_start_at_fractions_of_one() -> None:
 def test_epochs_that_a_bracket_costs() -> None:
     longest = brackets(81, 3)[0]
     assert (longest.n, longest.r) == (81, 1)
-    assert longest.epochs_anew == 5 * 81  # the paper's B, (s_max + 1) R
+    # Where each rung trains anew, the paper's budget B comes out: (s_max + 1) R.
+    assert sum(rung.n * rung.epochs for rung in longest.rungs) == 5 * 81
     assert longest.epochs == 81 * 1 + 27 * 2 + 9 * 6 + 3 * 18 + 1 * 54
 
 

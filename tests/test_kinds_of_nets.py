@@ -115,14 +115,30 @@ def test_file_too_short_for_what_is_computed_is_told(entry: Path, tmp_path: Path
         assert predictor.from_file(path).padded
 
 
-def test_features_of_another_kind_are_refused(entry: Path, dataset: PreparedDataset) -> None:
+def test_where_other_features_were_prepared_the_sound_is_heard(
+    entry: Path, dataset: PreparedDataset
+) -> None:
+    predictor = Predictor.load(entry, device="cpu")
+    others = tuple(kind for kind in AUDIO_KINDS if kind not in predictor.card.eats)
+    lacking = replace(dataset, plan=replace(dataset.plan, kinds=others))
+    heard = evaluate(predictor, lacking, split="train")
+    assert any("judged from the sound" in remark for remark in heard.remarks)
+    # Waveforms are prepared with 16 bits, which the sound is not rounded to.
+    own = evaluate(predictor, dataset, split="train")
+    np.testing.assert_allclose(heard.probs, own.probs, atol=1e-3)
+
+
+def test_features_of_another_kind_are_refused_where_there_is_no_sound(
+    entry: Path, dataset: PreparedDataset
+) -> None:
     card = load_card(entry)
     others = tuple(kind for kind in AUDIO_KINDS if kind not in card.eats)
-    lacking = replace(dataset, plan=replace(dataset.plan, kinds=others))
+    silent = replace(dataset, source="/nowhere")
+    lacking = replace(silent, plan=replace(dataset.plan, kinds=others))
     with pytest.raises(DatasetError, match="make them with `mgr prepare"):
         evaluate(Predictor.load(entry, device="cpu"), lacking)
     other = replace(
-        dataset,
+        silent,
         plan=replace(dataset.plan, spec=replace(SPEC, sample_rate=8_000)),
         columns=dataset.columns[::-1],
     )

@@ -35,6 +35,9 @@ def assert_like_reference(truth: np.ndarray, predicted: np.ndarray, *, k: int) -
         "f1_weighted": reference.f1_score(
             truth, predicted, average="weighted", zero_division=0
         ),
+        "precision_weighted": reference.precision_score(
+            truth, predicted, average="weighted", zero_division=0
+        ),
     }  # fmt: skip
     found = metrics.scores(metrics.confusion(truth, predicted, n_classes=k))
     for name, value in expected.items():
@@ -102,6 +105,7 @@ def test_scores_by_hand() -> None:
         "recall": (3 / 4 + 2 / 4 + 1 / 2) / 3,
         "f1_macro": (6 / 9 + 4 / 7 + 2 / 4) / 3,
         "f1_weighted": (4 * 6 / 9 + 4 * 4 / 7 + 2 * 2 / 4) / 10,
+        "precision_weighted": (4 * 3 / 5 + 4 * 2 / 3 + 2 * 1 / 2) / 10,
     }
     assert tuple(found) == metrics.SCORES
     for name, value in expected.items():
@@ -131,6 +135,13 @@ def test_degenerate_answers_score_as_in_scikit_learn(
     truth: list[int], predicted: list[int]
 ) -> None:
     assert_like_reference(np.array(truth), np.array(predicted), k=5)
+
+
+def test_recall_weighted_by_class_is_the_accuracy() -> None:
+    truth, predicted = labels(seed=10, n=300, k=8)
+    weighted = reference.recall_score(truth, predicted, average="weighted", zero_division=0)
+    found = metrics.scores(metrics.confusion(truth, predicted, n_classes=8))
+    assert found["accuracy"] == pytest.approx(weighted, abs=1e-12)
 
 
 @pytest.mark.parametrize("k", [2, 8, 16])
@@ -176,6 +187,83 @@ def test_what_is_not_a_confusion_matrix_has_no_scores(counts: np.ndarray, found:
 def test_rows_sum_to_one_and_empty_rows_stay_zero() -> None:
     found = metrics.row_normalised(np.array([[1, 3], [0, 0]]))
     np.testing.assert_array_equal(found, [[0.25, 0.75], [0, 0]])
+
+
+# --- classes ----------------------------------------------------------------------------
+
+
+def test_classes_by_hand() -> None:
+    assert metrics.by_class(BY_HAND) == (
+        metrics.ClassScores(3 / 5, 3 / 4, 6 / 9, support=4, predicted=5),
+        metrics.ClassScores(2 / 3, 2 / 4, 4 / 7, support=4, predicted=3),
+        metrics.ClassScores(1 / 2, 1 / 2, 2 / 4, support=2, predicted=2),
+    )
+
+
+@pytest.mark.parametrize("n", [1, 25, 1_000])
+def test_classes_are_those_of_scikit_learn(n: int) -> None:
+    truth, predicted = labels(seed=11, n=n, k=16, right=0.4)
+    expected = reference.precision_recall_fscore_support(
+        truth, predicted, labels=range(16), zero_division=0
+    )
+    found = metrics.by_class(metrics.confusion(truth, predicted, n_classes=16))
+    rows = [(each.precision, each.recall, each.f1, each.support) for each in found]
+    np.testing.assert_allclose(np.array(rows).T, np.array(expected), atol=1e-12)
+    assert [each.predicted for each in found] == np.bincount(predicted, minlength=16).tolist()
+
+
+def test_classes_of_many_matrices_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected one matrix"):
+        metrics.by_class(np.ones((2, 3, 3)))
+
+
+# --- the k most probable ----------------------------------------------------------------
+
+
+def test_top_k_by_hand() -> None:
+    probs = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.5, 0.3, 0.2]])
+    truth = np.array([0, 1, 2])
+    assert metrics.top_k(probs, truth, k=1).tolist() == [True, False, False]
+    assert metrics.top_k(probs, truth, k=2).tolist() == [True, True, False]
+    assert metrics.top_k(probs, truth, k=3).tolist() == [True, True, True]
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 7])
+def test_top_k_is_that_of_scikit_learn(k: int) -> None:
+    rng = np.random.default_rng(12)
+    probs, truth = rng.dirichlet(np.ones(8), 500), rng.integers(0, 8, 500)
+    expected = reference.top_k_accuracy_score(truth, probs, k=k, labels=range(8))
+    assert metrics.top_k(probs, truth, k=k).mean() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_of_equals_the_lowest_index_comes_first_and_not_the_highest(k: int) -> None:
+    # Scores of three values tie all the time. With its classes turned round, scikit-learn
+    # takes the lowest index first, too.
+    rng = np.random.default_rng(13)
+    scores, truth = rng.integers(0, 3, (300, 6)), rng.integers(0, 6, 300)
+    found = metrics.top_k(scores, truth, k=k)
+    turned = reference.top_k_accuracy_score(5 - truth, scores[:, ::-1], k=k, labels=range(6))
+    assert found.mean() == pytest.approx(turned, abs=1e-12)
+    if k == 1:
+        np.testing.assert_array_equal(found, scores.argmax(axis=1) == truth)
+
+
+@pytest.mark.parametrize(
+    ("probs", "truth", "k", "found"),
+    [
+        (np.eye(2), [0, 1], 0, "k is 0"),
+        (np.eye(2), [0], 1, "2 rows of probs and 1 of truth"),
+        (np.eye(2), [0, 2], 1, "outside 0 to 1"),
+        (np.array([[np.nan, 1.0]]), [0], 1, "not numbers"),
+        (np.ones(3), [0], 1, r"\(3,\)"),
+    ],
+)
+def test_what_has_no_top_is_refused(
+    probs: np.ndarray, truth: list[int], k: int, found: str
+) -> None:
+    with pytest.raises(ValueError, match=found):
+        metrics.top_k(probs, np.array(truth), k=k)
 
 
 # --- intervals --------------------------------------------------------------------------
@@ -264,6 +352,58 @@ def test_nothing_to_resample_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=found):
         metrics.bootstrap(per_track, rng=np.random.default_rng(0), n_resamples=n_resamples)
+
+
+# --- intervals of a mean ----------------------------------------------------------------
+
+
+def test_mean_of_right_answers_has_the_interval_of_the_accuracy() -> None:
+    truth, predicted = labels(seed=14, n=200, k=8)
+    tracks = one_each(truth, predicted, k=8)
+    expected = metrics.bootstrap(tracks, rng=np.random.default_rng(0))["accuracy"]
+    found = metrics.bootstrap_mean(truth == predicted, rng=np.random.default_rng(0))
+    assert asdict(found) == pytest.approx(asdict(expected), abs=1e-12)
+
+
+def test_mean_over_segments_has_the_interval_of_their_accuracy() -> None:
+    # Uneven tracks whose names are not in order: the sums of each must stay together.
+    truth, predicted = labels(seed=15, n=300, k=8)
+    owners = np.random.default_rng(0).choice(np.array(["c", "a", "b", "e", "d"]), 300)
+    tracks = metrics.confusion_by_track(truth, predicted, owners, n_classes=8)
+    expected = metrics.bootstrap(tracks, rng=np.random.default_rng(0))["accuracy"]
+    found = metrics.bootstrap_mean(truth == predicted, owners, rng=np.random.default_rng(0))
+    assert asdict(found) == pytest.approx(asdict(expected), abs=1e-12)
+
+
+def test_interval_of_a_mean_is_that_of_scipy() -> None:
+    values = np.random.default_rng(16).normal(3, 2, 100)
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    found = metrics.bootstrap_mean(values, rng=np.random.default_rng(0), n_resamples=20_000)
+    # The mean has a standard error of 0.2; 20,000 draws place its 2.5 % tail to a fiftieth.
+    assert found.low == pytest.approx(theirs.low, abs=0.02)
+    assert found.high == pytest.approx(theirs.high, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("values", "tracks", "n_resamples", "found"),
+    [
+        ([], None, 10, r"\(0,\)"),
+        ([[1.0]], None, 10, r"\(1, 1\)"),
+        ([1.0, np.nan], None, 10, "all finite"),
+        ([1.0, 0.0], [1], 10, "differ in shape"),
+        ([1.0], None, 0, "n_resamples is 0"),
+    ],
+)
+def test_what_has_no_mean_is_refused(
+    values: list[float], tracks: list[int] | None, n_resamples: int, found: str
+) -> None:
+    owners = None if tracks is None else np.array(tracks)
+    with pytest.raises(ValueError, match=found):
+        metrics.bootstrap_mean(
+            np.array(values), owners, rng=np.random.default_rng(0), n_resamples=n_resamples
+        )
 
 
 # --- log loss ---------------------------------------------------------------------------

@@ -348,6 +348,7 @@ def test_real_gtzan_has_the_published_splits(shared: Path, tmp_path: Path) -> No
 # forks a child for every death; see `main`.
 
 
+@pytest.mark.slow
 def test_killed_run_is_taken_up_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     program = "import sys, tests.test_preparation as t; t.main(sys.argv[1])"
     subprocess.run(

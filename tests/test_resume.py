@@ -119,6 +119,7 @@ def test_checkpoint_with_code_in_it_does_not_run(hard: PreparedDataset, tmp_path
     assert not (tmp_path / "boom").exists()
 
 
+@pytest.mark.slow
 def test_killed_run_is_taken_up_with_the_same_result(hard: PreparedDataset, tmp_path: Path) -> None:
     recipe = replace(ALL, epochs=30, patience=30)
     program = (

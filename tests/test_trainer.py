@@ -62,15 +62,15 @@ def test_compiled_net_learns_the_same(tmp_path: Path) -> None:
 
 
 def test_freed_memory_is_kept_where_the_c_library_can_be_asked(tmp_path: Path) -> None:
-    # In a process of its own: it is for good. 64 MiB twenty times are 16,384 pages each. The heap
-    # settles first: until its holes fit, up to eight of the first allocations grow it.
+    # In a process of its own: it is for good. 36 MiB ten times are 9,216 pages each; up to 32 are
+    # kept anyhow. The heap settles first: until its holes fit, up to eight allocations grow it.
     program = (
         "import resource, sys, torch\n"
-        "from mgr_cli.trainer import keep_freed_memory\n"
-        "kept = sys.argv[1] == 'kept' and keep_freed_memory()\n"
-        "for _ in range(20): torch.ones(2**24)\n"
+        "kept = sys.argv[1] == 'kept'\n"
+        "if kept: from mgr_cli import trainer; kept = trainer.keep_freed_memory()\n"
+        "for _ in range(20): torch.ones(9 * 2**20)\n"
         "start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "for _ in range(20): torch.ones(2**24)\n"
+        "for _ in range(10): torch.ones(9 * 2**20)\n"
         "print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)"
     )
     faults = {}

@@ -124,7 +124,7 @@ def card(name: str = "tiny", *, created: str = "2024-05-01T12:00:00+00:00") -> C
         recipe=RECIPE,
         seed=0,
         best_epoch=1,
-        dataset=TrainedOn(name="tiny", split_digest="a" * 64, counts={"train": 12}),
+        dataset=TrainedOn(name="another", split_digest="a" * 64, counts={"train": 12}),
         figures={},
         weights=nothing,
         golden=nothing,

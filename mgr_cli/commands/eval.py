@@ -1,5 +1,7 @@
-"""`mgr eval`: how good an entry is on a split of a prepared dataset."""
+"""`mgr eval`: how good entries are on a split of a prepared dataset."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,21 +11,20 @@ from mgr_cli.commands import console, options
 from mgr_cli.config import SEED, Split, VoteRule
 
 if TYPE_CHECKING:
-    import numpy as np
+    from mgr_cli.appraisal import Appraisal
 
-    from mgr_cli.evaluation import Evaluation
-
-NAMES = {
-    "accuracy": "accuracy",
-    "f1_macro": "F1 macro",
-    "f1_weighted": "F1 weighted",
-    "precision": "precision",
-    "recall": "recall",
-    "ovr_accuracy": "one-versus-rest accuracy",
-}
+OTHER = "Several entries"
+DATASET = "Another dataset"
 
 
 def command(
+    entries: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ENTRY]...", help="More for --compare.", show_default=False,
+            autocompletion=options.complete_entry,
+        ),
+    ] = None,
     model: options.ModelOption = None,
     data: options.DataOption = None,
     split: Annotated[Split, typer.Option("--split", help="Which tracks.")] = "test",
@@ -37,6 +38,56 @@ def command(
         Path | None,
         typer.Option("--png", help="Where the PNG goes (default: ENTRY-SPLIT-confusion.png)."),
     ] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="List the most confident mistakes, with their files.")
+    ] = False,
+    top: Annotated[int, typer.Option("--top", min=1, help="Mistakes that are listed.")] = 20,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Fit a temperature on validation; draw reliability as a PNG."
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="HTML", help="Write all of it to one page."),
+    ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare", metavar="ENTRY...", rich_help_panel=OTHER,
+            autocompletion=options.complete_entry,
+            help="Judge several entries on the same tracks, and test how they differ.",
+        ),
+    ] = None,
+    leak_study: Annotated[
+        bool,
+        typer.Option(
+            "--leak-study", rich_help_panel=OTHER,
+            help="Train the entry's recipe on a random split too, and show what that feigns.",
+        ),
+    ] = False,
+    genre_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--genre-map", metavar="YAML", rich_help_panel=DATASET,
+            help="Which of the entry's genres mean which of the dataset's.",
+        ),
+    ] = None,
+    allow_leak: Annotated[
+        bool,
+        typer.Option(
+            "--allow-leak", rich_help_panel=DATASET,
+            help="Judge tracks that the entry was trained on all the same; the output says so.",
+        ),
+    ] = False,
+    genre_tree: Annotated[
+        Path | None,
+        typer.Option(
+            "--genre-tree", metavar="CSV", rich_help_panel=DATASET,
+            help="FMA's genres.csv, to weigh errors by (default: that of the dataset, if any).",
+        ),
+    ] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures to the entry's card.")
     ] = False,
@@ -45,96 +96,69 @@ def command(
     device: options.DeviceOption = "auto",
     prepared: options.PreparedOption = options.PREPARED,
     zoo: options.ZooOption = None,
-) -> None:
+) -> None:  # fmt: skip
     """Judge an entry on a split, by default the newest entry on its test split.
 
     Scores are given for whole tracks, after the vote, and for single segments, each with a
-    95 % bootstrap interval over tracks.
+    95 % bootstrap interval over tracks. Tracks that an entry was trained on are no test, and
+    refused.
     """
-    from mgr_cli import evaluation
-    from mgr_cli.commands import lookup
-    from mgr_cli.prediction import Predictor
-    from mgr_cli.zoo.card import load_card
+    names: list[str | None] = [*(compare or []), *(entries or [])]
+    if entries and not compare:
+        console.fail(f"{entries[0]!r} is one name too many; name an entry by --model, or --compare")
+    if compare and (len(names) < 2 or model or record or leak_study or png):
+        console.fail(
+            "--compare takes two entries or more, without --model, --record, --png, --leak-study"
+        )
+    from mgr_cli.commands import judging, lookup, scores
 
-    folder = lookup.entry(model, zoo)
-    card = load_card(folder)
-    dataset = lookup.dataset_of(card, data, prepared)
-    predictor = Predictor.load(folder, device=device, vote=vote)
-    with console.progress("judging") as progress:
-        done = evaluation.evaluate(predictor, dataset, split=split, seed=seed, progress=progress)
-    if record:
-        evaluation.record(folder, split, done.assessment)
-    if json:
-        _print_json(card.name, dataset.name, split, done)
-    else:
-        _print_table(f"{card.name} on {dataset.name}, {split}", done)
-    if confusion or png:
-        from mgr_cli.reports import confusion as picture
-        from mgr_cli.reports import figures
+    if leak_study:
+        from mgr_cli.commands import leak_study as study
 
-        if not json:
-            _print_confusion(done.track_counts, done.genres)
-        target = png or Path(f"{card.name}-{split}-confusion.png")
-        title = f"{card.name} on {dataset.name}, {split}"
-        figures.save(picture.draw(done.track_counts, done.genres, title=title), target)
-        console.note(f"confusion matrix of tracks: {target}")
-
-
-def _print_json(entry: str, dataset: str, split: str, done: "Evaluation") -> None:
-    import json
-    from dataclasses import asdict
-
-    record = {
-        "model": entry,
-        "dataset": dataset,
-        "split": split,
-        **asdict(done.assessment),
-        "genres": done.genres,
-        "confusion": {
-            "track": done.track_counts.tolist(),
-            "segment": done.segment_counts.tolist(),
-        },
-    }
-    console.data(json.dumps(record) + "\n")
-
-
-def _print_table(title: str, done: "Evaluation") -> None:
-    from rich.table import Table
-
-    assessment = done.assessment
-    table = Table(title=title, title_justify="left")
-    table.add_column("score")
-    table.add_column(f"{assessment.n_tracks} tracks ({assessment.vote} vote)", justify="right")
-    table.add_column(f"{assessment.n_segments} segments", justify="right")
-    for key, name in NAMES.items():
-        cells = [
-            f"{100 * e.value:.1f} % [dim][{100 * e.low:.1f}, {100 * e.high:.1f}][/]"
-            for e in (assessment.track[key], assessment.segment[key])
-        ]
-        table.add_row(name, *cells)
-    console.out.print(table)
-
-
-def _print_confusion(counts: "np.ndarray", genres: tuple[str, ...]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from mgr_cli.metrics import row_normalised
-
-    table = Table(
-        title="true genre ↓, predicted → (share of the row, tracks)", title_justify="left",
-        pad_edge=False, padding=(0, 0),
+        study.show(
+            model, data=data, prepared=prepared, zoo=zoo, seed=seed, device=device, json=json
+        )
+        return
+    order = judging.Order(
+        data=data, split=split, vote=vote, genre_map=genre_map, allow_leak=allow_leak,
+        genre_tree=genre_tree, calibrate=calibrate or report is not None, seed=seed, device=device,
+        prepared=prepared,
     )  # fmt: skip
-    table.add_column("")
-    for genre in genres:
-        table.add_column(genre[:5], justify="right", width=5)
-    table.add_column("n", justify="right", width=5)
-    for row, (genre, shares) in enumerate(zip(genres, row_normalised(counts), strict=True)):
-        cells = []
-        for column, share in enumerate(shares):
-            grey = 232 + round(23 * share)
-            style = f"{'black' if share > 0.5 else 'white'} on color({grey})"
-            text = f"{share:.2f}" if share else "·"
-            cells.append(Text(text, style=f"bold {style}" if row == column else style))
-        table.add_row(genre, *cells, str(int(counts[row].sum())))
-    console.out.print(table)
+    folders = [lookup.entry(name, zoo) for name in (names or [model])]
+    if len({folder.name for folder in folders}) < len(folders):
+        console.fail("--compare names an entry twice; name each once")
+    found = judging.judge(folders, order)
+    pairs = judging.compared(found, seed) if compare else ()
+    if record:
+        judging.record(folders[0], found[0])
+    if json:
+        scores.print_json(found, pairs)
+    else:
+        shown = top if errors else 0
+        scores.show(found, pairs, confusion=confusion or png is not None, errors=shown)
+    for each in found:
+        _draw(each, confusion=confusion, calibrate=calibrate, png=png)
+    if report is not None:
+        from mgr_cli.reports import evaluation, page
+
+        again = shlex.join(["mgr", *sys.argv[1:]])
+        html = evaluation.render(found, pairs=pairs, command=again, n_mistakes=top)
+        page.save(html, report)
+        console.note(f"report: {report}")
+
+
+def _draw(found: "Appraisal", *, confusion: bool, calibrate: bool, png: Path | None) -> None:
+    """Write the pictures that are asked for."""
+    from mgr_cli.reports import confusion as matrix
+    from mgr_cli.reports import figures, reliability
+
+    done, stem = found.evaluation, f"{found.evaluation.entry}-{found.evaluation.split}"
+    if confusion or png:
+        target = png or Path(f"{stem}-confusion.png")
+        figures.save(matrix.draw(done.track_counts, done.genres, title=found.title), target)
+        console.note(f"confusion matrix of tracks: {target}")
+    if calibrate and found.calibration:
+        target = Path(f"{stem}-reliability.png")
+        before, after = found.calibration.before, found.calibration.after
+        figures.save(reliability.draw(before, after, title=found.title), target)
+        console.note(f"reliability diagram: {target}")

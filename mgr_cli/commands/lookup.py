@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mgr_cli.commands import console
 from mgr_cli.data import prepared as datasets
 from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.errors import DatasetError
 from mgr_cli.zoo import entries
 from mgr_cli.zoo.card import Card
 
@@ -21,10 +21,22 @@ def entry(name: str | None, zoo: Path | None) -> Path:
     return entries.find(name, zoos) if name else entries.newest(zoos)
 
 
+def entry_for_sound(name: str | None, zoo: Path | None) -> Path:
+    """Return the folder of the entry of that name or folder, the default one without a name.
+
+    Raises
+    ------
+    ZooError
+        If there is none.
+    """
+    zoos = entries.places(zoo)
+    return entries.find(name, zoos) if name else entries.default_entry(zoos)
+
+
 def dataset_of(card: Card, name: str | None, prepared: Path) -> PreparedDataset:
     """Load what an entry is to be judged on: without a name its own dataset, else the newest.
 
-    Its tracks are split as they were for the entry. A note is printed where that cannot be.
+    Its tracks are split as they were for the entry.
 
     Raises
     ------
@@ -32,14 +44,21 @@ def dataset_of(card: Card, name: str | None, prepared: Path) -> PreparedDataset:
         If there is none.
     """
     own = (prepared / card.dataset.name).is_dir()
-    dataset = prepared_dataset(name or (card.dataset.name if own else None), prepared)
+    return _folded(card, prepared_dataset(name or (card.dataset.name if own else None), prepared))
+
+
+def trained_on(card: Card, prepared: Path) -> PreparedDataset | None:
+    """Load the dataset that an entry was trained on; None where it is not at hand."""
+    try:
+        return _folded(card, prepared_dataset(card.dataset.name, prepared))
+    except DatasetError:
+        return None
+
+
+def _folded(card: Card, dataset: PreparedDataset) -> PreparedDataset:
+    """Test on the fold that an entry was to be tested on."""
     if dataset.n_folds and card.dataset.fold is not None:
-        dataset = dataset.tested_on(card.dataset.fold)
-    if dataset.split_digest != card.dataset.split_digest:
-        console.note(
-            f"{card.name} was not trained on this split of {dataset.name}: "
-            "tracks of this split may have been trained on"
-        )
+        return dataset.tested_on(card.dataset.fold)
     return dataset
 
 

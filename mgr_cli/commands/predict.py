@@ -39,14 +39,12 @@ def command(
     """
     if json and csv:
         console.fail("--json and --csv exclude each other; choose one")
+    from mgr_cli.commands import lookup
     from mgr_cli.errors import AudioError
     from mgr_cli.prediction import Predictor
-    from mgr_cli.zoo import entries
 
     files = list(_files(paths))
-    zoos = entries.places(zoo)
-    folder = entries.find(model, zoos) if model else entries.default_entry(zoos)
-    predictor = Predictor.load(folder, device=device, vote=vote)
+    predictor = Predictor.load(lookup.entry_for_sound(model, zoo), device=device, vote=vote)
     show = _show_json if json else _Csv() if csv else _Table(alone=len(files) == 1, top=top)
     n_failed = 0
     with console.progress("predicting") as progress:

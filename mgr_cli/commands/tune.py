@@ -182,9 +182,11 @@ def _rows(brackets: "tuple[Bracket, ...]") -> list[list[str]]:
 
 
 def _say(trial: "optuna.trial.FrozenTrial") -> None:
+    from mgr_cli.studies import PROBLEM
+
     said = {"PRUNED": "stopped early", "FAIL": "failed", "COMPLETE": "done"}[trial.state.name]
     value = "" if trial.value is None else f" {trial.value:.4f}"
-    problem = trial.user_attrs.get("problem", "")
+    problem = trial.user_attrs.get(PROBLEM, "")
     n_epochs = len(trial.intermediate_values)
     after = f" after {n_epochs} epoch{'s' if n_epochs > 1 else ''}" if n_epochs else ""
     drawn = "".join(f" {key}={value}" for key, value in trial.params.items())

@@ -221,6 +221,14 @@ def _metadata_folder(root: Path, wished: Path | None) -> Path:
     )
 
 
+def genre_table(root: Path) -> Path | None:
+    """Return where FMA's tree of genres lies, for a dataset of it; None where there is none."""
+    try:
+        return _metadata_folder(root, None) / GENRES
+    except DatasetError:
+        return None
+
+
 def _present(audio: Path) -> set[str]:
     try:
         return set(_tree(audio))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, get_args
 
 from mgr_cli.data.sources import Subset
 from mgr_cli.errors import DatasetError
+from mgr_cli.taxonomy import Tree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,6 +102,24 @@ def read_genres(table: Path) -> dict[str, Genre]:
         )
         for row in rows
     }
+
+
+def read_tree(table: Path) -> Tree:
+    """Read the forest of genres, by title.
+
+    Raises
+    ------
+    DatasetError
+        As `read_genres` does, or if two genres have the same title.
+    """
+    genres = read_genres(table)
+    lines = {
+        genre.title: (genre.title, *(genres[number].title for number in genre.ancestors))
+        for genre in genres.values()
+    }
+    if len(lines) < len(genres):
+        raise DatasetError(f"{table}: two genres have one title; expected FMA's official table")
+    return Tree(lines)
 
 
 def _ancestors(table: Path, number: str, parents: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,17 +1,14 @@
 """What somebody should know of a prepared dataset, and would not see in its counts."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from mgr_cli.data.dataset import PreparedDataset, vector_kind
 from mgr_cli.features.normalisation import LARGEST
-
-if TYPE_CHECKING:
-    from mgr_cli.data.dataset import PreparedDataset
 
 SHOWN = 3  # names of a list
 
 
-def remarks(dataset: "PreparedDataset") -> tuple[str, ...]:
+def remarks(dataset: PreparedDataset) -> tuple[str, ...]:
     """Name genres and splits without a usable track, and columns that training cannot use."""
     tracks, found = dataset.tracks, []
     if lost := sorted(set(tracks.genre) - {"", *dataset.genres}):
@@ -25,9 +22,9 @@ def remarks(dataset: "PreparedDataset") -> tuple[str, ...]:
     return tuple(found)
 
 
-def still_columns(dataset: "PreparedDataset") -> list[str]:
+def still_columns(dataset: PreparedDataset) -> list[str]:
     """Return the columns of a table that do not change in training; see `dataset.moments`."""
-    kind = next((kind for kind in dataset.plan.kinds if kind in ("handcrafted", "table")), None)
+    kind = vector_kind(dataset.plan)
     if kind is None:
         return []
     std = dataset.normalisations[kind].std

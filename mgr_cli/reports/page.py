@@ -1,9 +1,9 @@
 """One self-contained HTML page: title, sections, tables, pictures and notes.
 
 A page is one file that can be mailed, printed and read on a phone. It holds its style and
-its pictures, runs no script and fetches nothing, and its Content-Security-Policy says so to
-the browser. The same content gives the same bytes: there is no time on a page, and no
-version.
+its pictures, fetches nothing, and runs no script but those that it is made with; its
+Content-Security-Policy says so to the browser, and names those scripts by their digests. The
+same content gives the same bytes: there is no time on a page, and no version.
 
 Names in a dataset come from strangers. Every function here takes plain text and returns
 `Html`, a type of its own, so that mypy finds text that was put on a page without being
@@ -11,10 +11,11 @@ escaped; only this module makes `Html`.
 """
 
 import base64
+import hashlib
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from itertools import islice
@@ -27,6 +28,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mgr_cli import files
+from mgr_cli.reports.sheet import STYLE
 
 Html = NewType("Html", str)
 """Text that a browser may read as it stands."""
@@ -39,58 +41,9 @@ _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --faint: #575d64;
-  --line: #d5d9de; --mark: #fff3d6; --edge: #b26b00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e3e5e8; --paper: #15171a;
-  --faint: #a5abb3; --line: #3a3f46; --mark: #33280f; --edge: #e0a43a; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 66rem; color: var(--ink);
-  background: var(--paper); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere;
-  -webkit-text-size-adjust: 100%; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem; }
-h2 { font-size: 1.25rem; margin: 2rem 0 .5rem; padding-top: .5rem;
-  border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; }
-p { margin: .5rem 0; max-width: 45rem; }
-.note { padding: .5rem .75rem; background: var(--mark); border-left: .25rem solid var(--edge); }
-.wide { overflow-x: auto; margin: .75rem 0; max-width: 100%; }
-table { border-collapse: collapse; font-size: .9rem; }
-caption { text-align: left; color: var(--faint); padding-bottom: .25rem; }
-th, td { padding: .2rem .75rem .2rem 0; text-align: left; vertical-align: top; font-weight: 400;
-  overflow-wrap: break-word; max-width: 24rem; border-bottom: 1px solid var(--line); }
-thead th { font-weight: 600; vertical-align: bottom; white-space: nowrap; }
-tfoot th, tfoot td { font-weight: 600; }
-.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.gallery { display: grid; gap: 1rem; margin: .75rem 0;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); }
-figure { margin: .75rem 0; min-width: 0; }
-.gallery > * { margin: 0; }
-.gallery tbody th { max-width: 12rem; }
-img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: .25rem; }
-figcaption { font-size: .85rem; color: var(--faint); margin-top: .25rem; }
-figcaption span { display: block; }
-figcaption span:first-child { color: var(--ink); font-weight: 600; }
-@media (max-width: 64rem) { th, td { max-width: 14rem; } }
-@media print {
-  :root { color-scheme: light; --ink: #000; --paper: #fff; --faint: #333; --line: #bbb;
-    --mark: #fff; --edge: #000; }
-  body { max-width: none; padding: 0; font-size: 10pt; }
-  .wide { overflow: visible; }
-  table { font-size: 8pt; max-width: 100%; }
-  th, td { overflow-wrap: anywhere; padding-right: .5rem; }
-  thead { display: table-header-group; }
-  tfoot { display: table-row-group; }
-  .gallery { display: block; }
-  .gallery > * { margin-bottom: .75rem; }
-  .gallery figure { display: inline-block; width: 48%; margin-right: 1%; vertical-align: top; }
-  figure, tr, .note { break-inside: avoid; }
-  h1, h2, h3, caption { break-after: avoid; }
-}
-"""
 
 
-def document(title: str, *parts: Html) -> Html:
+def document(title: str, *parts: Html, scripts: Sequence[str] = ()) -> Html:
     """Make a whole page.
 
     Parameters
@@ -99,16 +52,24 @@ def document(title: str, *parts: Html) -> Html:
         Stands at its top and in the browser's tab.
     *parts : Html
         From the functions below, in their order.
+    scripts : sequence of str
+        JavaScript that is run when the parts are there, in its order.
+
+    Raises
+    ------
+    ValueError
+        If a script would end what holds it.
     """
     name = text(title)
+    run = "".join(f"<script>{_whole(script)}</script>\n" for script in scripts)
     head = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<title>{name}</title>\n<style>{STYLE}</style>\n</head>\n"
     )
     body = "\n".join(parts)
-    return Html(f"{head}<body>\n<main>\n<h1>{name}</h1>\n{body}\n</main>\n</body>\n</html>\n")
+    return Html(f"{head}<body>\n<main>\n<h1>{name}</h1>\n{body}\n</main>\n{run}</body>\n</html>\n")
 
 
 def section(heading: str, *parts: Html) -> Html:
@@ -139,6 +100,7 @@ def table(
     caption: str = "",
     total: Sequence[object] = (),
     at_most: int | None = None,
+    figures: Container[str] = (),
 ) -> Html:
     """Make a table; one that is too wide for the screen scrolls sideways in its own box.
 
@@ -155,11 +117,15 @@ def table(
         A last row that stands out.
     at_most : int, optional
         Rows that are shown; "and k more" stands below them.
+    figures : container of str, optional
+        Columns of texts that stand at the right as numbers do, and are not broken into lines.
     """
     rows = list(rows)
     shown = list(islice(rows, at_most))
-    n = len(columns)
-    right = [any(_is_number(row[place]) for row in [*shown, total] if row) for place in range(n)]
+    right = [
+        name in figures or any(_is_number(row[place]) for row in [*shown, total] if row)
+        for place, name in enumerate(columns)
+    ]
     head = "".join(
         f'<th scope="col"{_at_right(numeric)}>{text(name)}</th>'
         for name, numeric in zip(columns, right, strict=True)
@@ -211,6 +177,11 @@ def picture(figure: Figure, *, alt: str, caption: Sequence[str] = ()) -> Html:
     return _figure("png", small.getvalue(), figure, alt, caption)
 
 
+def place(name: str) -> Html:
+    """Make room for what a script draws, which finds it by its name."""
+    return Html(f'<div class="plot" id="{text(name)}"></div>')
+
+
 def gallery(*parts: Html) -> Html:
     """Put figures and tables beside each other where there is room."""
     body = "\n".join(parts)
@@ -231,6 +202,22 @@ def text(value: object) -> Html:
 def save(html: Html, path: Path) -> None:
     """Write a page, whole or not at all; missing parent folders are made."""
     files.write_text(path, html)
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Allow what a page holds, and no script but these."""
+    if not scripts:
+        return _POLICY
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    sources = " ".join(f"'sha256-{base64.b64encode(each).decode('ascii')}'" for each in digests)
+    # What scripts draw may be kept as a picture, which is a blob.
+    return f"{_POLICY.replace('img-src data:', 'img-src data: blob:')}; script-src {sources}"
+
+
+def _whole(script: str) -> str:
+    if re.search("</script|<!--", script, re.IGNORECASE):
+        raise ValueError("a script holds </script or <!--, which would end it; write \\u003c")
+    return script
 
 
 def _cells(row: Sequence[object], right: Sequence[bool]) -> str:

@@ -1,17 +1,20 @@
 """A study as one page: Optuna's pictures, which can be pointed at, and its trials as a table.
 
-The page holds all of it, plotly.js too, and asks nothing of the net.
+The page holds all of it, plotly.js too, asks nothing of the net, and runs nothing else.
 """
 
-import html
 import warnings
 from collections.abc import Sequence
 
 import optuna
-import plotly.io
+import plotly.graph_objects as go
 from optuna import visualization
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
+
+from mgr_cli.reports import plots
+from mgr_cli.reports.page import Html, document, place, section, table
+from mgr_cli.studies import PROBLEM
 
 PICTURES = (
     visualization.plot_optimization_history,
@@ -20,27 +23,12 @@ PICTURES = (
     visualization.plot_param_importances,
     visualization.plot_timeline,
 )
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
-th, td {{ padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd }}
-th:first-child, td:first-child {{ text-align: left }}
-</style></head><body>
-<h1>{title}</h1>
-{pictures}
-<h2>Trials</h2>
-<div style="overflow-x: auto">{table}</div>
-</body></html>
-"""
+_FIGURES = ("trial", "value", "epochs", "seconds")  # columns that stand at the right
 
 
 def page(
     study: optuna.Study, *, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
-) -> str:
+) -> Html:
     """Draw a study.
 
     Parameters
@@ -54,10 +42,17 @@ def page(
 
     Returns
     -------
-    str
-        HTML.
+    Html
+        The whole page, for `page.save`.
     """
-    pictures: list[str] = []
+    figures = _figures(study)
+    trials = section("Trials", table(header, rows, figures=_FIGURES))
+    return document(title, *map(place, figures), trials, scripts=plots.scripts(figures))
+
+
+def _figures(study: optuna.Study) -> dict[str, go.Figure]:
+    """Draw what there is to draw, each by its name."""
+    figures = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.simplefilter("ignore", UserWarning)  # of few trials: importances are alike
@@ -68,15 +63,8 @@ def page(
                 figure = draw(study)
             except (ValueError, RuntimeError):  # of one trial, or one parameter: nothing to draw
                 continue
-            pictures.append(
-                plotly.io.to_html(
-                    figure, full_html=False, include_plotlyjs=not pictures,
-                    config={"displaylogo": False},
-                )
-            )  # fmt: skip
-    return _PAGE.format(
-        title=html.escape(title), pictures="\n".join(pictures), table=_table(header, rows)
-    )
+            figures[draw.__name__.removeprefix("plot_").replace("_", "-")] = figure
+    return figures
 
 
 def trials(study: optuna.Study) -> tuple[list[str], list[list[str]]]:
@@ -104,7 +92,7 @@ def trials(study: optuna.Study) -> tuple[list[str], list[list[str]]]:
                 str(len(trial.intermediate_values) or ""),
                 f"{trial.duration.total_seconds():.0f}" if trial.duration else "",
                 *(_shown(trial.params.get(name, "")) for name in names),
-                str(trial.user_attrs.get("problem", "")),
+                str(trial.user_attrs.get(PROBLEM, "")),
             ]
         )  # fmt: skip
     return ["trial", "state", "value", "epochs", "seconds", *names, "problem"], rows
@@ -121,9 +109,3 @@ def _last(trial: optuna.trial.FrozenTrial) -> float | None:
 
 def _shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = ["".join(f"<th>{html.escape(name)}</th>" for name in header)]
-    cells += ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-    return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"

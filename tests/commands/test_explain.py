@@ -103,7 +103,7 @@ def test_table_of_drops_says_what_they_are_drops_of(inside: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        ((), "say --importance permutation"),
+        ((), "say --filters, --map or --importance"),
         (("--importance", "shap"), "'impurity', 'permutation'"),
         (("--importance", "impurity"), "sounds (cnn1d-lstm) has no impurities"),
         (("--importance", "permutation", "--repeats", 0), "--repeats"),

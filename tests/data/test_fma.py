@@ -116,6 +116,27 @@ def test_root_of_every_real_genre_is_the_top_level_of_the_table(tables: Path) ->
     assert {row[0]: row[-1] for row in rows} == {key: genre.root for key, genre in genres.items()}
 
 
+def test_real_tree_leads_from_every_genre_to_its_root(tables: Path) -> None:
+    tree = fma_tables.read_tree(tables / "genres.csv")
+    assert tree.line("Post-Punk") == ("Post-Punk", "Punk", "Rock")
+    assert len(tree.lines) == 163
+    assert max(map(len, tree.lines.values())) == 5
+    assert sum(len(line) == 1 for line in tree.lines.values()) == 16
+
+
+def test_tree_of_two_genres_of_one_title_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "genres.csv"
+    table.write_text("genre_id,parent,title\n1,0,Rock\n2,1,Punk\n3,0,Punk\n")
+    with pytest.raises(DatasetError, match=r"genres\.csv: two genres have one title"):
+        fma_tables.read_tree(table)
+
+
+def test_table_of_genres_is_found_beside_the_clips(tmp_path: Path) -> None:
+    root = lay_out(tmp_path)
+    assert fma.genre_table(root) == tmp_path / "fma_metadata/genres.csv"
+    assert fma.genre_table(tmp_path / "else" / "where") is None
+
+
 def test_real_tracks_with_one_lowest_genre_have_a_sub_genre(shared: Path, tables: Path) -> None:
     wishes = Wishes(metadata=tables, subset="small", level="sub", own_split=False)
     tracks = fma.scan(shared / "audio/fma", wishes).tracks

@@ -1,11 +1,16 @@
 """The page of a study: whole, and as harmless as its names are not."""
 
+import base64
+import hashlib
 import re
 
 import optuna
+import plotly.graph_objects as go
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from mgr_cli.reports import page as pages
+from mgr_cli.reports import plots
 from mgr_cli.reports import study as report
 from mgr_cli.sweeps.sweep import Goal
 
@@ -60,7 +65,48 @@ def test_page_asks_nothing_of_the_net(page: str) -> None:
 
 
 def test_page_has_each_picture(page: str) -> None:
-    assert page.count('class="plotly-graph-div"') == len(report.PICTURES)
+    places = re.findall('<div class="plot" id="([a-z-]+)"></div>', page)
+    assert len(set(places)) == len(report.PICTURES)
+    assert re.findall(r'Plotly\.newPlot\("([a-z-]+)"', page) == places
+
+
+def test_only_the_page_s_own_scripts_may_run(page: str) -> None:
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.S)
+    digests = [
+        base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts
+    ]
+    assert len(scripts) == 1 + len(report.PICTURES)
+    assert rules["script-src"].split() == [f"'sha256-{digest}'" for digest in digests]
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data: blob:"
+
+
+def test_no_button_sends_data_away(page: str) -> None:
+    for script in re.findall(r"<script>(Plotly\.newPlot.*?)</script>", page, flags=re.S):
+        assert '"showSendToCloud": false' in script
+
+
+def test_the_same_study_gives_the_same_bytes() -> None:
+    study = made([0.5, None, 0.9])
+    assert drawn(study) == drawn(study)
+
+
+def test_a_script_that_would_end_itself_is_refused() -> None:
+    for script in ("</SCRIPT>", "x = '<!--'"):
+        with pytest.raises(ValueError, match="would end it"):
+            pages.document("x", scripts=[script])
+
+
+@pytest.mark.parametrize("name", ['x"); alert(1); ("', "A", ""])
+def test_a_name_of_a_place_is_plain(name: str) -> None:
+    with pytest.raises(ValueError, match="no name of a place"):
+        plots.scripts({name: go.Figure()})
+
+
+def test_no_figure_needs_no_library() -> None:
+    assert plots.scripts({}) == []
 
 
 def test_names_are_no_markup(page: str) -> None:

@@ -1,0 +1,125 @@
+"""What `mgr eval` does once it knows what is wanted: entries, judged on the same tracks."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mgr_cli.commands import console
+from mgr_cli.config import Device, Split, VoteRule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mgr_cli.appraisal import Appraisal
+    from mgr_cli.comparison import Pair
+    from mgr_cli.data.dataset import PreparedDataset
+    from mgr_cli.prediction import Predictor
+    from mgr_cli.taxonomy import Tree
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is the same for every entry of a command."""
+
+    data: str | None
+    split: Split
+    vote: VoteRule | None
+    genre_map: Path | None
+    allow_leak: bool
+    genre_tree: Path | None
+    calibrate: bool
+    seed: int
+    device: Device
+    prepared: Path
+
+
+def judge(folders: "Sequence[Path]", order: Order) -> "list[Appraisal]":
+    """Judge entries, all of them on the dataset of the first one unless another is named."""
+    from mgr_cli.commands import lookup
+    from mgr_cli.zoo.card import load_card
+
+    dataset = lookup.dataset_of(load_card(folders[0]), order.data, order.prepared)
+    tree = _tree(dataset, order)
+    return [_appraised(folder, dataset, tree, order) for folder in folders]
+
+
+def compared(found: "list[Appraisal]", seed: int) -> "tuple[Pair, ...]":
+    """Test how entries differ on the tracks that all of them have judged."""
+    import numpy as np
+
+    from mgr_cli import comparison
+    from mgr_cli.errors import DatasetError
+
+    said = [
+        {track.track_id: right for track, right in zip(done.tracks, done.right, strict=True)}
+        for done in (each.evaluation for each in found)
+    ]
+    shared = [name for name in said[0] if all(name in own for own in said)]
+    if not shared:
+        raise DatasetError("the entries have judged no track in common")
+    right = np.array([[own[name] for name in shared] for own in said], dtype=bool)
+    names = [each.evaluation.entry for each in found]
+    return comparison.compare(names, right, rng=np.random.default_rng(seed))
+
+
+def record(folder: Path, found: "Appraisal") -> None:
+    """Write the scores to the entry's card, if they are of its own split."""
+    from mgr_cli import evaluation
+
+    if not found.evaluation.is_own:
+        console.fail("--record is for the split that the entry was trained with; leave it out here")
+    evaluation.record(folder, found.evaluation.split, found.evaluation.assessment)
+
+
+def _appraised(
+    folder: Path, dataset: "PreparedDataset", tree: "Tree | None", order: Order
+) -> "Appraisal":
+    from mgr_cli import genre_maps
+    from mgr_cli.appraisal import appraise
+    from mgr_cli.commands import lookup
+    from mgr_cli.prediction import Predictor
+
+    predictor = Predictor.load(folder, device=order.device, vote=order.vote)
+    card = predictor.card
+    names = None
+    if order.genre_map is not None:
+        names = genre_maps.read(order.genre_map, dataset.genres, card.classes)
+    with console.progress(f"judging by {card.name}") as progress:
+        found = appraise(
+            predictor, dataset, split=order.split, genre_map=names, tree=tree,
+            trained_on=lookup.trained_on(card, order.prepared), allow_leak=order.allow_leak,
+            calibrated=order.calibrate, seed=order.seed, progress=progress,
+        )  # fmt: skip
+    return replace(found, pace=_pace(predictor, dataset, order, folder))
+
+
+def _tree(dataset: "PreparedDataset", order: Order) -> "Tree | None":
+    """Read the tree of genres that is named, or the dataset's own where it has one."""
+    from mgr_cli.appraisal import fits
+    from mgr_cli.data import fma, fma_tables
+
+    if order.genre_tree is not None:
+        return fma_tables.read_tree(order.genre_tree)
+    own = None if order.genre_map else fma.genre_table(Path(dataset.source))
+    tree = own and fma_tables.read_tree(own)
+    # Genres may be the user's own: nobody asked for a tree.
+    return tree if tree and fits(tree, dataset) else None
+
+
+def _pace(
+    predictor: "Predictor", dataset: "PreparedDataset", order: Order, folder: Path
+) -> dict[str, float]:
+    """Time an entry where it ran, and on the CPU if that was elsewhere."""
+    from mgr_cli import judging
+    from mgr_cli.errors import DatasetError
+    from mgr_cli.prediction import Predictor, chosen_device
+
+    place = chosen_device(order.device)
+    try:
+        found = {place: judging.pace(predictor, dataset, split=order.split)}
+    except DatasetError:  # another front end: the sound was judged
+        return {}
+    if place != "cpu":
+        slower = Predictor.load(folder, device="cpu", vote=order.vote)
+        found["cpu"] = judging.pace(slower, dataset, split=order.split)
+    return found

@@ -1,0 +1,1 @@
+"""Explanations: what in a song made an entry say so, what its layers look for, where tracks lie."""

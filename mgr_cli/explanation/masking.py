@@ -1,0 +1,268 @@
+"""Taking parts of a sound away, on the grid of its picture.
+
+Whatever an entry hears, one mask says what of it is left: a number for each mel band and frame of
+a segment, 1 where the sound is as it is and 0 where nothing is. `Masked` is an entry that is asked
+so, and all that explains songs asks through it.
+
+====================  ===========================================================================
+the entry takes       what is masked, and what stands where the mask is 0
+====================  ===========================================================================
+log-mel               the levels; the mean of the band over the training split, which is 0 once
+                      they are normalised; of a borrowed net, that takes them as they are, the
+                      mean over the part that is explained
+waveform              the complex short-time spectrum, from which the waveform is made again:
+                      silence
+both                  both, by the same mask
+handcrafted           the same spectrum, of the waveform that the features are computed of
+====================  ===========================================================================
+
+From mel bands to the bins of a spectrum the mask is interpolated between the centres of the bands,
+in mels, and from frames to the steps of the spectrum between their times, so that no edge is
+sharper than the picture can show. A mask of ones gives the waveform back but for rounding.
+
+A net answers with logits. What has none, a pipeline, answers with the logarithms of its
+probabilities; those below `LEAST` count as that, for some vote and give exactly 0.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from torch import Tensor, nn
+
+from mgr_cli.config import FeatureSpec
+from mgr_cli.features.mel import hz_to_mel
+from mgr_cli.features.normalisation import Normalisation
+from mgr_cli.zoo.weights import Score
+
+LEAST = 1e-4  # a probability that is not told from 0; its logarithm is -9.2
+OVERLAP = 4  # windows of the spectrum that cover a sample
+
+
+@dataclass(frozen=True)
+class Between:
+    """Where points lie among knots: linear interpolation, constant beyond both ends.
+
+    Attributes
+    ----------
+    lower, upper : Tensor [shape=(n_points,)]
+        Indices of the knots beside each point.
+    share : Tensor [shape=(n_points,)]
+        Of the upper one, 0 to 1.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    share: Tensor
+
+    @classmethod
+    def of(cls, points: np.ndarray, knots: np.ndarray) -> "Between":
+        """Find points (n_points,) among knots (n_knots,) that rise."""
+        place = np.interp(points, knots, np.arange(len(knots)))
+        lower = np.minimum(place.astype(np.int64), max(0, len(knots) - 2))
+        upper = np.minimum(lower + 1, len(knots) - 1)
+        share = torch.from_numpy((place - lower).astype(np.float32))
+        return cls(torch.from_numpy(lower), torch.from_numpy(upper), share)
+
+    def rows(self, values: Tensor) -> Tensor:
+        """Interpolate (..., n_knots, n) to (..., n_points, n)."""
+        place = values.device
+        share = self.share.to(place)[:, None]
+        low = values.index_select(-2, self.lower.to(place))
+        return low + share * (values.index_select(-2, self.upper.to(place)) - low)
+
+    def columns(self, values: Tensor) -> Tensor:
+        """Interpolate (..., n, n_knots) to (..., n, n_points)."""
+        return self.rows(values.transpose(-1, -2)).transpose(-1, -2)
+
+
+def bands_of(frequencies: np.ndarray, spec: FeatureSpec) -> Between:
+    """Say where frequencies lie among the mel bands of a picture.
+
+    Parameters
+    ----------
+    frequencies : np.ndarray [shape=(n,)]
+        In Hz.
+    spec : FeatureSpec
+        Front end of the picture.
+    """
+    low, high = hz_to_mel(np.array([spec.fmin, spec.highest]))
+    centres = np.linspace(low, high, spec.n_mels + 2)[1:-1]
+    return Between.of(hz_to_mel(frequencies), centres)
+
+
+def frames_of(seconds: np.ndarray, spec: FeatureSpec, n_frames: int) -> Between:
+    """Say where times lie among the frames of a picture.
+
+    Parameters
+    ----------
+    seconds : np.ndarray [shape=(n,)]
+        From the picture's beginning.
+    spec : FeatureSpec
+        Its front end.
+    n_frames : int
+        Of the picture.
+    """
+    steps = np.floor((np.arange(n_frames) + 0.5) * spec.decimation)
+    return Between.of(seconds, steps * spec.hop_length / spec.sample_rate)
+
+
+class Levels(nn.Module):
+    """Masks log-mels.
+
+    Parameters
+    ----------
+    baseline : np.ndarray [shape=(n_mels,)], optional
+        Level of each band where nothing is left; 0 by default, the mean of normalised ones.
+    """
+
+    baseline: Tensor
+
+    def __init__(self, baseline: np.ndarray | None = None) -> None:
+        super().__init__()
+        levels = np.zeros(1) if baseline is None else baseline
+        self.register_buffer("baseline", torch.from_numpy(levels.astype(np.float32))[:, None])
+
+    def forward(self, levels: Tensor, masks: Tensor) -> Tensor:
+        """Map levels and masks, both (batch, n_mels, n_frames), to levels."""
+        masked: Tensor = self.baseline + masks * (levels - self.baseline)
+        return masked
+
+
+class Waves(nn.Module):
+    """Masks waveforms, by their complex short-time spectrum.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Front end of the picture that masks lie on; its `n_fft` is the spectrum's too.
+    n_frames : int
+        Of the masks.
+    n_samples : int
+        Of a waveform.
+    sample_rate : int
+        Of the waveforms, in Hz.
+    normalisation : Normalisation
+        That they have been through.
+    """
+
+    window: Tensor
+
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        *,
+        n_frames: int,
+        n_samples: int,
+        sample_rate: int,
+        normalisation: Normalisation,
+    ) -> None:
+        super().__init__()
+        self._n_fft, self._n_samples = spec.n_fft, n_samples
+        self._hop = spec.n_fft // OVERLAP
+        (self._mean,), (self._std,) = normalisation.mean, normalisation.std
+        self.register_buffer("window", torch.hann_window(spec.n_fft))
+        times = np.arange(1 + n_samples // self._hop) * self._hop / sample_rate
+        self._bands = bands_of(np.fft.rfftfreq(spec.n_fft, 1 / sample_rate), spec)
+        self._frames = frames_of(times, spec, n_frames)
+
+    def forward(self, waveforms: Tensor, masks: Tensor) -> Tensor:
+        """Map (batch, n_samples) and masks (batch, n_mels, n_frames) to (batch, n_samples)."""
+        gains = self._frames.columns(self._bands.rows(masks))
+        spectrum = torch.stft(
+            waveforms * self._std + self._mean, self._n_fft, self._hop, window=self.window,
+            pad_mode="constant", return_complex=True,
+        )  # fmt: skip
+        n_steps = spectrum.shape[-1]
+        masked = torch.istft(
+            spectrum * gains[..., :n_steps], self._n_fft, self._hop, window=self.window,
+            length=self._n_samples,
+        )  # fmt: skip
+        return (masked - self._mean) / self._std
+
+
+class LogProbs(nn.Module):
+    """What gives no more than probabilities, as if it gave logits; it has no gradients."""
+
+    def __init__(self, score: Score) -> None:
+        super().__init__()
+        self._score = score
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Map what a model takes of n segments to (n, n_classes), at least log `LEAST`."""
+        probs = self._score(tuple(x.detach().cpu().numpy() for x in inputs))
+        logs = np.log(np.maximum(probs, LEAST)).astype(np.float32)
+        return torch.from_numpy(logs).to(inputs[0].device)
+
+
+class Masked(nn.Module):
+    """An entry that is asked about segments of which only a part is left.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A net, or `LogProbs`.
+    hiders : sequence of nn.Module
+        What masks each kind that it takes.
+    shape : tuple of int
+        Mel bands and frames of a segment. A mask of fewer frames is repeated, as a track is that
+        does not fill a segment.
+    temperature : float
+        Logits are divided by it for probabilities, and for nothing else.
+    at_once : int
+        Segments that it is given at a time.
+    asked : callable
+        Called with the number of segments whenever it was asked.
+
+    Attributes
+    ----------
+    has_gradients : bool
+        Whether the model is a net.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        hiders: tuple[nn.Module, ...],
+        *,
+        shape: tuple[int, int],
+        temperature: float = 1.0,
+        at_once: int = 1,
+        asked: Callable[[int], None] = lambda n: None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.hiders = nn.ModuleList(hiders)
+        self.shape, self.at_once = shape, at_once
+        self.has_gradients = not isinstance(model, LogProbs)
+        self._temperature, self._asked = temperature, asked
+
+    def forward(self, masks: Tensor, *inputs: Tensor) -> Tensor:
+        """Map masks (batch, n_mels, n_frames) and what the entry takes to (batch, n_classes)."""
+        self._asked(len(masks))
+        logits: Tensor = self.model(*self.hidden(masks, *inputs))
+        return logits
+
+    def hidden(self, masks: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return what the entry is given, one tensor a kind."""
+        n_frames, n_given = self.shape[1], masks.shape[-1]
+        if n_given < n_frames:
+            masks = masks[..., torch.arange(n_frames, device=masks.device) % n_given]
+        return tuple(hide(x, masks) for hide, x in zip(self.hiders, inputs, strict=True))
+
+    def logits(self, masks: Tensor, *inputs: Tensor) -> np.ndarray:
+        """Return what `forward` does of any number of segments, (n, n_classes)."""
+        with torch.inference_mode():
+            found = [
+                self(*(x[first : first + self.at_once] for x in (masks, *inputs))).cpu().numpy()
+                for first in range(0, len(masks), self.at_once)
+            ]
+        return np.concatenate(found).astype(np.float64)
+
+    def probs(self, masks: Tensor, *inputs: Tensor) -> np.ndarray:
+        """Return probabilities (n, n_classes), those that the entry's predictions have."""
+        scale = self._temperature if self.has_gradients else 1.0
+        probs: np.ndarray = softmax(self.logits(masks, *inputs) / scale, axis=1)
+        return probs
