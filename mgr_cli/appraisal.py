@@ -5,7 +5,7 @@ a tree of genres; how large the model is and how long it takes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from mgr_cli.config import SEED, Progress, Split, silent
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.data.store import OK
 from mgr_cli.errors import DatasetError
-from mgr_cli.evaluation import Evaluation
+from mgr_cli.evaluation import LEAK_ALLOWED, Evaluation
 from mgr_cli.genre_maps import GenreMap
 from mgr_cli.prediction import Predictor
 from mgr_cli.taxonomy import Distances, Tree
@@ -56,9 +56,10 @@ class Appraisal:
 
     @property
     def title(self) -> str:
-        """What was judged, on what."""
+        """What was judged, on what; with the stamp, if that is no test."""
         done = self.evaluation
-        return f"{done.entry} on {done.dataset}, {done.split}"
+        stamp = f" ({LEAK_ALLOWED})" if done.is_leaky else ""
+        return f"{done.entry} on {done.dataset}, {done.split}{stamp}"
 
 
 def appraise(
@@ -81,7 +82,7 @@ def appraise(
     predictor, dataset, split, genre_map, trained_on, allow_leak, seed, progress
         As of `evaluation.evaluate`.
     calibrated : bool
-        Whether a temperature is fitted on the validation split.
+        Whether a temperature is fitted on the validation split; a remark says why it was not.
     tree : Tree, optional
         Of the genres.
 
@@ -102,10 +103,13 @@ def appraise(
     )  # fmt: skip
     found = None
     if calibrated:
-        found = evaluation.calibrate(
-            predictor, dataset, done, genre_map=genre_map, trained_on=trained_on,
-            allow_leak=allow_leak, progress=progress,
-        )  # fmt: skip
+        try:
+            found = evaluation.calibrate(
+                predictor, dataset, done, genre_map=genre_map, trained_on=trained_on,
+                allow_leak=allow_leak, progress=progress,
+            )  # fmt: skip
+        except DatasetError as error:  # no such split, or one that was trained on
+            done = replace(done, remarks=(*done.remarks, f"not calibrated: {error}"))
     return Appraisal(
         evaluation=done,
         reliability=calibration.reliability(done.probs, done.truth),

@@ -20,6 +20,8 @@ from mgr_cli.metrics import Estimate
 from mgr_cli.prediction import Predictor
 from mgr_cli.zoo.card import Assessment, Card, load_card, save_card
 
+LEAK_ALLOWED = "LEAK ALLOWED"
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -42,8 +44,6 @@ class Evaluation:
         Each track of the split.
     remarks : tuple of str
         What has to be known to read the figures, one line each.
-    is_own : bool
-        Whether split and genres are those of the entry's card, which such figures may stand on.
     """
 
     entry: str
@@ -55,7 +55,11 @@ class Evaluation:
     segment_counts: np.ndarray
     tracks: tuple[Judged, ...]
     remarks: tuple[str, ...] = ()
-    is_own: bool = False
+
+    @property
+    def is_leaky(self) -> bool:
+        """Whether the entry has seen some of these tracks; the first remark says how many."""
+        return bool(self.remarks) and self.remarks[0].startswith(LEAK_ALLOWED)
 
     @property
     def truth(self) -> np.ndarray:
@@ -135,7 +139,6 @@ def evaluate(
     found = Evaluation(
         card.name, dataset.name, split, names.genres, blank, counts, counts, tuple(judged),
         (*stamps, *remarks),
-        is_own=genre_map is None and dataset.split_digest == card.dataset.split_digest,
     )  # fmt: skip
     return _scored(found, seed)
 
@@ -215,11 +218,14 @@ def _stamps(
         }
         return [known[split]] if split in known else []
     leak = leaks.find(card, dataset, split, trained_on=trained_on)
-    if leak is None:
-        return []
-    if not allow_leak:
-        raise LeakError(f"{leak.reason}; --allow-leak judges them all the same, and says so")
-    return [f"LEAK ALLOWED: {leak.reason}"]
+    if leak and not allow_leak:
+        raise LeakError(f"{leak}; --allow-leak judges them all the same, and says so")
+    if leak:
+        return [f"{LEAK_ALLOWED}: {leak}"]
+    if not leaks.is_known(card, trained_on):
+        own = card.dataset.name
+        return [f"nobody looked for leaks: {own}, that it was trained on, is not at hand"]
+    return []
 
 
 def _scored(judged: Evaluation, seed: int) -> Evaluation:
@@ -234,11 +240,11 @@ def _scored(judged: Evaluation, seed: int) -> Evaluation:
         n_segments=len(owners),
         track={
             **metrics.bootstrap(by_track, rng=np.random.default_rng(seed)),
-            **_tops(judged.probs, truth, tracks, seed),
+            **_tops(_ranks(judged), len(judged.genres), tracks, seed),
         },
         segment={
             **metrics.bootstrap(by_segment, rng=np.random.default_rng(seed)),
-            **_tops(np.concatenate(segments), truth[owners], owners, seed),
+            **_tops(_segment_ranks(segments, truth), len(judged.genres), owners, seed),
         },
     )
     return replace(
@@ -249,17 +255,31 @@ def _scored(judged: Evaluation, seed: int) -> Evaluation:
     )
 
 
-def _tops(
-    probs: np.ndarray, truth: np.ndarray, owners: np.ndarray, seed: int
-) -> dict[str, Estimate]:
-    """Estimate how often the truth is among the most probable genres."""
+def _tops(ranks: np.ndarray, n_classes: int, owners: np.ndarray, seed: int) -> dict[str, Estimate]:
+    """Estimate how often the truth is among the first genres, of ranks from 0."""
     return {
-        f"top{k}": metrics.bootstrap_mean(
-            metrics.top_k(probs, truth, k=k), owners, rng=np.random.default_rng(seed)
-        )
+        f"top{k}": metrics.bootstrap_mean(ranks < k, owners, rng=np.random.default_rng(seed))
         for k in TOPS
-        if k < probs.shape[1]
+        if k < n_classes
     }
+
+
+def _ranks(judged: Evaluation) -> np.ndarray:
+    """Return the place of each track's genre among those that it is ranked by, from 0."""
+    return np.array(
+        [
+            [genre for genre, _ in track.prediction.ranked()].index(track.truth)
+            for track in judged.tracks
+        ]
+    )
+
+
+def _segment_ranks(segments: list[np.ndarray], truth: np.ndarray) -> np.ndarray:
+    """Return the same of all segments, equal probabilities in class order."""
+    owners = np.repeat(truth, [len(probs) for probs in segments])
+    order = np.argsort(-np.concatenate(segments), axis=1, kind="stable")
+    ranks: np.ndarray = (order == owners[:, None]).argmax(axis=1)
+    return ranks
 
 
 def _counts(judged: Evaluation) -> tuple[np.ndarray, np.ndarray]:

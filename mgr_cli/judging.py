@@ -14,6 +14,7 @@ import numpy as np
 from mgr_cli.compatibility import check_front_end
 from mgr_cli.config import PACED_TRACKS, Progress, Split, silent
 from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.data.store import OK
 from mgr_cli.errors import AudioError, DatasetError
 from mgr_cli.genre_maps import GenreMap
 from mgr_cli.prediction import Prediction, Predictor
@@ -147,5 +148,9 @@ def _opinion(
 
 def _has_sound(dataset: PreparedDataset) -> bool:
     """Tell whether the first usable track is a file where the dataset was prepared from."""
-    paths = dataset.tracks.path[dataset.tracks.path != ""]
-    return bool(len(paths)) and (Path(dataset.source) / paths.iloc[0]).is_file()
+    tracks = dataset.tracks
+    paths = tracks.path[(tracks.status == OK) & (tracks.path != "")]
+    try:
+        return bool(len(paths)) and (Path(dataset.source) / paths.iloc[0]).is_file()
+    except OSError:  # a folder that may not be entered
+        return False

@@ -2,13 +2,14 @@
 
 A card names the dataset that its entry was trained on and the digest of its split, which track is
 where. On that very split all is well. On any other the tracks are looked for one by one, among
-those that were trained on or that the weights were chosen by: a track is the same if its sound (or
-picture, or row) has the same digest, or, where one of the two has no digest, if it has the same id
-and the same genre. Other takes and excerpts of a recording, which leak too, are found by
+those that were trained on or that the weights were chosen by: a track is the same if its file is,
+byte for byte; or, where one of the two has no digest of a file, or one is a picture and the other
+the sound, if it has the same id and the same genre. Other encodings, takes and excerpts of a
+recording, which leak too, are found by
 `mgr prepare`'s audit, not here.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,25 +23,9 @@ from mgr_cli.zoo.card import Card
 SEEN: tuple[Split, ...] = ("train", "valid")
 
 
-@dataclass(frozen=True)
-class Leak:
-    """Why tracks are no test of an entry.
-
-    Attributes
-    ----------
-    n_tracks : int or None
-        How many of them it has seen; None where that cannot be known.
-    reason : str
-        In a line.
-    """
-
-    n_tracks: int | None
-    reason: str
-
-
 def find(
     card: Card, dataset: PreparedDataset, split: Split, *, trained_on: PreparedDataset | None
-) -> Leak | None:
+) -> str:
     """Tell whether an entry has seen tracks of a split.
 
     Parameters
@@ -56,31 +41,34 @@ def find(
 
     Returns
     -------
-    Leak or None
-        None where the split is that of the card, or no track of it was seen, or nothing hints
-        that one was.
+    str
+        Why these tracks are no test, in a line; nothing where the split is that of the card, or no
+        track of it was seen, or nothing hints that one was.
     """
     if dataset.split_digest == card.dataset.split_digest:
-        return None
-    if trained_on is None or trained_on.split_digest != card.dataset.split_digest:
+        return ""
+    if not is_known(card, trained_on):
         if dataset.name != card.dataset.name:
-            return None
-        return Leak(
-            None,
+            return ""
+        return (
             f"{card.name} was trained on another split of {dataset.name}, which is not at hand: "
-            f"tracks of this {split} split may have been trained on",
+            f"tracks of this {split} split may have been trained on"
         )
+    assert trained_on is not None, "it is known"
     tested = _usable(dataset, (split,))
-    seen = _same(tested, _usable(trained_on, SEEN))
+    alike = (dataset.layout == "images") == (trained_on.layout == "images")
+    seen = _same(tested, _usable(trained_on, SEEN), alike=alike)
     if not seen.any():
-        return None
-    first = tested.track_id[seen].iloc[0]
-    n_seen = int(seen.sum())
-    return Leak(
-        n_seen,
-        f"{card.name} was trained on, or chosen by, {n_seen} of the {len(tested)} tracks of the "
-        f"{split} split of {dataset.name}, the first is {first}",
+        return ""
+    return (
+        f"{card.name} was trained on, or chosen by, {seen.sum()} of the {len(tested)} tracks of "
+        f"the {split} split of {dataset.name}, the first is {tested.track_id[seen].iloc[0]}"
     )
+
+
+def is_known(card: Card, trained_on: PreparedDataset | None) -> bool:
+    """Tell whether a dataset is the one that an entry was trained on, split and all."""
+    return trained_on is not None and trained_on.split_digest == card.dataset.split_digest
 
 
 def redealt(dataset: PreparedDataset, *, seed: int) -> PreparedDataset:
@@ -123,13 +111,16 @@ def _usable(dataset: PreparedDataset, splits: tuple[Split, ...]) -> pd.DataFrame
     return tracks[(tracks.status == OK) & tracks.split.isin(splits)]
 
 
-def _same(tested: pd.DataFrame, seen: pd.DataFrame) -> pd.Series:
-    """Tell for each tested track whether it is among those that were seen."""
-    by_digest = (tested.digest != "") & tested.digest.isin(set(seen.digest))
+def _same(tested: pd.DataFrame, seen: pd.DataFrame, *, alike: bool) -> pd.Series:
+    """Tell for each tested track whether it is among those that were seen.
+
+    `alike` says whether both are sound or both pictures, so that digests can be compared.
+    """
+    by_digest = (tested.digest != "") & tested.digest.isin(set(seen.digest)) & alike
     digest_of = dict(zip(zip(seen.track_id, seen.genre, strict=True), seen.digest, strict=True))
     keys = zip(tested.track_id, tested.genre, strict=True)
     by_name = [
-        key in digest_of and not (digest and digest_of[key])
+        key in digest_of and not (alike and digest and digest_of[key])
         for key, digest in zip(keys, tested.digest, strict=True)
     ]
     return by_digest | pd.Series(by_name, index=tested.index, dtype=bool)

@@ -10,6 +10,7 @@ from mgr_cli import calibration, genre_maps, judging
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import DatasetError, LeakError, ZooError
 from mgr_cli.evaluation import Evaluation, calibrate, evaluate, record
+from mgr_cli.inputs import Arrays
 from mgr_cli.metrics import SCORES
 from mgr_cli.plans import Plan
 from mgr_cli.prediction import Predictor
@@ -227,6 +228,9 @@ def test_tracks_that_were_trained_on_are_refused_or_stamped(
 ) -> None:
     trained = own(predictor, dataset)
     assert evaluate(trained, dataset).remarks == ()
+    assert evaluate(predictor, dataset).remarks == (
+        "nobody looked for leaks: another, that it was trained on, is not at hand",
+    )
     assert "trained on: this is no test" in evaluate(trained, dataset, split="train").remarks[0]
     assert "chosen by" in evaluate(trained, dataset, split="valid").remarks[0]
     split = dataset.tracks.split.replace({"train": "test", "test": "train"})
@@ -237,6 +241,8 @@ def test_tracks_that_were_trained_on_are_refused_or_stamped(
         evaluate(trained, turned)
     allowed = evaluate(trained, turned, trained_on=dataset, allow_leak=True)
     assert allowed.remarks[0].startswith("LEAK ALLOWED: tiny was trained on, or chosen by, 12")
+    assert allowed.is_leaky
+    assert not evaluate(trained, dataset).is_leaky
 
 
 def test_truth_among_the_most_probable_is_counted_as_scikit_learn_does(
@@ -249,6 +255,21 @@ def test_truth_among_the_most_probable_is_counted_as_scikit_learn_does(
     segments = np.concatenate([track.prediction.segment_probs for track in done.tracks])
     expected = reference.top_k_accuracy_score(done.truth.repeat(4), segments, k=2, labels=[0, 1, 2])
     assert done.assessment.segment["top2"].value == pytest.approx(expected)
+
+
+def test_winner_of_a_tied_majority_is_the_first_of_all(
+    predictor: Predictor, dataset: PreparedDataset
+) -> None:
+    # Four segments, all of different minds but for one: the mean breaks the tie, not the order.
+    rows = np.array([[0.6, 0.4, 0.0], [0.6, 0.4, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+
+    def torn(inputs: Arrays) -> np.ndarray:
+        return rows[np.arange(len(inputs[0])) % 4]
+
+    done = evaluate(Predictor(predictor.card, torn, vote="majority"), dataset)
+    assert {track.prediction.genre for track in done.tracks} == {"rock"}
+    assert done.assessment.track["accuracy"].value == pytest.approx(1 / 3)
+    assert done.assessment.track["top2"].value == pytest.approx(2 / 3)  # rock and blues
 
 
 def test_mistakes_come_the_most_confident_first(
@@ -272,7 +293,7 @@ def test_tracks_of_genres_that_a_map_leaves_out_are_not_judged(
     done = evaluate(predictor, dataset, genre_map=names)
     assert done.genres == ("blues", "jazz")
     assert [track.truth for track in done.tracks] == ["blues", "blues", "jazz", "jazz"]
-    assert done.remarks == ("2 tracks are of genres that the map leaves out",)
+    assert done.remarks[1:] == ("2 tracks are of genres that the map leaves out",)
     assert done.track_counts.shape == (2, 2)
     plain = evaluate(predictor, dataset)
     for own, mapped in zip(plain.tracks[:4], done.tracks, strict=True):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,15 @@ def test_probabilities_of_what_means_a_genre_are_added_and_the_rest_is_scaled(
     np.testing.assert_allclose(mapped.probs, [7 / 12, 5 / 12])
     assert mapped.genre == "Hip-Hop"
     assert mapped.confidence == pytest.approx(7 / 12)
+
+
+def test_names_that_are_exchanged_are_mapped(tmp_path: Path) -> None:
+    (tmp_path / "map.yaml").write_text("pop: rock\nrock: pop\n")
+    found = genre_maps.read(tmp_path / "map.yaml", ("pop", "rock"), ("pop", "rock"))
+    given = prediction([[0.9, 0.1]])
+    mapped = found.applied(replace(given, genres=("pop", "rock")))
+    assert (mapped.genre, mapped.genres) == ("rock", ("pop", "rock"))
+    np.testing.assert_allclose(mapped.probs, [0.1, 0.9])
 
 
 def test_segment_that_is_none_of_them_says_nothing(tmp_path: Path) -> None:

@@ -37,9 +37,10 @@ def hush() -> None:
 
 def columns(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows in columns as wide as they need, the first one flush left, on any terminal."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    out.print(title, style="italic", markup=False)
-    for number, row in enumerate((header, *rows)):
+    lines = [[_on_a_line(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    out.print(_on_a_line(title), style="italic", markup=False)
+    for number, row in enumerate(lines):
         cells = [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]
         out.print("  ".join(cells), style=None if number else "bold", markup=False)
 
@@ -62,6 +63,12 @@ def error(message: str) -> None:
 def note(message: str) -> None:
     """Print one line of information on stderr."""
     (_screen or err).print(_printable(message), style="dim", markup=False)
+
+
+def _on_a_line(text: str) -> str:
+    """Return a cell as text that no terminal takes for a command."""
+    plain = "".join(each if each.isprintable() else " " for each in _printable(text))
+    return " ".join(plain.split()) if plain != text else text
 
 
 def _printable(text: str) -> str:

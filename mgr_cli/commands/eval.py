@@ -18,6 +18,7 @@ DATASET = "Another dataset"
 
 
 def command(
+    context: typer.Context,
     entries: Annotated[
         list[str] | None,
         typer.Argument(
@@ -26,7 +27,7 @@ def command(
         ),
     ] = None,
     model: options.ModelOption = None,
-    data: options.DataOption = None,
+    data: options.OwnDataOption = None,
     split: Annotated[Split, typer.Option("--split", help="Which tracks.")] = "test",
     vote: Annotated[
         VoteRule | None, typer.Option("--vote", help="How segments vote (default: the card's).")
@@ -36,7 +37,9 @@ def command(
     ] = False,
     png: Annotated[
         Path | None,
-        typer.Option("--png", help="Where the PNG goes (default: ENTRY-SPLIT-confusion.png)."),
+        typer.Option(
+            "--png", help="Where the PNG goes (default: ENTRY-DATASET-SPLIT-confusion.png)."
+        ),
     ] = None,
     errors: Annotated[
         bool, typer.Option("--errors", help="List the most confident mistakes, with their files.")
@@ -104,15 +107,22 @@ def command(
     refused.
     """
     names: list[str | None] = [*(compare or []), *(entries or [])]
+    source = context.get_parameter_source("model")
+    is_named = source is not None and source.name == "COMMANDLINE"  # not in MGR_MODEL
     if entries and not compare:
         console.fail(f"{entries[0]!r} is one name too many; name an entry by --model, or --compare")
-    if compare and (len(names) < 2 or model or record or leak_study or png):
+    if compare and (len(names) < 2 or is_named or record or leak_study or png):
         console.fail(
             "--compare takes two entries or more, without --model, --record, --png, --leak-study"
         )
     from mgr_cli.commands import judging, lookup, scores
 
     if leak_study:
+        others = (vote, confusion, png, errors, calibrate, report, genre_map, genre_tree, record)
+        if split != "test" or allow_leak or any(others):
+            console.fail(
+                "--leak-study trains and tests an entry; it takes --model, --data and --seed"
+            )
         from mgr_cli.commands import leak_study as study
 
         study.show(
@@ -122,11 +132,9 @@ def command(
     order = judging.Order(
         data=data, split=split, vote=vote, genre_map=genre_map, allow_leak=allow_leak,
         genre_tree=genre_tree, calibrate=calibrate or report is not None, seed=seed, device=device,
-        prepared=prepared,
+        prepared=prepared, record=record,
     )  # fmt: skip
     folders = [lookup.entry(name, zoo) for name in (names or [model])]
-    if len({folder.name for folder in folders}) < len(folders):
-        console.fail("--compare names an entry twice; name each once")
     found = judging.judge(folders, order)
     pairs = judging.compared(found, seed) if compare else ()
     if record:
@@ -152,7 +160,8 @@ def _draw(found: "Appraisal", *, confusion: bool, calibrate: bool, png: Path | N
     from mgr_cli.reports import confusion as matrix
     from mgr_cli.reports import figures, reliability
 
-    done, stem = found.evaluation, f"{found.evaluation.entry}-{found.evaluation.split}"
+    done = found.evaluation
+    stem = f"{done.entry}-{done.dataset}-{done.split}"
     if confusion or png:
         target = png or Path(f"{stem}-confusion.png")
         figures.save(matrix.draw(done.track_counts, done.genres, title=found.title), target)

@@ -28,7 +28,24 @@ MAP = "A map of tracks"
 FEATURES = "Importance of features"
 
 
+# Which options each view listens to, by the names of the parameters below.
+_ALWAYS = {"png", "seed", "device", "prepared", "zoo"}
+_ENTRY = {*_ALWAYS, "model", "json"}
+_SPLIT = {*_ENTRY, "data", "split"}
+TAKES = {
+    "a song": {
+        *_ENTRY, "song", "method", "start", "seconds", "check", "listen", "listen_against"
+    },
+    "--picture": {*_ALWAYS, "song", "picture", "data"},
+    "--filters": {*_ENTRY, "filters", "n_filters"},
+    "--map": {*_SPLIT, "map", "of", "dimensions", "html"},
+    "--importance": {*_SPLIT, "importance", "repeats", "top"},
+    "--importance impurity": {*_ENTRY, "importance", "top"},
+}  # fmt: skip
+
+
 def command(
+    context: typer.Context,
     song: Annotated[
         str | None,
         typer.Argument(
@@ -65,7 +82,7 @@ def command(
             min=0.1,
             max=MAX_EXPLAINED_SECONDS,
             rich_help_panel=SONG,
-            help="Length of the explained part.",
+            help="Length of the explained part, in whole segments.",
         ),
     ] = EXPLAINED_SECONDS,
     check: Annotated[
@@ -142,7 +159,7 @@ def command(
         typer.Option(
             "--html",
             rich_help_panel=MAP,
-            help="Where the page goes that can be pointed at (default: ENTRY-SPLIT-MAP.html).",
+            help="Where the page goes that can be pointed at (default: named after what it shows).",
         ),
     ] = None,
     importance: Annotated[
@@ -170,7 +187,7 @@ def command(
         ),
     ] = 20,
     model: options.ModelOption = None,
-    data: options.DataOption = None,
+    data: options.OwnDataOption = None,
     split: Annotated[
         Split, typer.Option("--split", help="Whose tracks are mapped, or have features shuffled.")
     ] = "valid",
@@ -200,8 +217,8 @@ def command(
     if not asked and song is None:
         console.fail("nothing to explain; name a song, or say --filters, --map or --importance")
     methods, drawn = _methods(method), _views(picture)
-    if (listen or listen_against) and (asked or drawn):
-        console.fail("--listen is of a song that is explained; leave the other view out")
+    view = asked[0] if asked else "--picture" if drawn else "a song"
+    _refuse_others(context, "--importance impurity" if importance == "impurity" else view)
     if drawn and song is not None:
         from mgr_cli.commands import pictures
 
@@ -209,17 +226,16 @@ def command(
         return
     from mgr_cli.commands import lookup
 
+    folder = lookup.default_entry(model, zoo)
     if song is not None:
         from mgr_cli.commands import song as of_song
 
         of_song.show(
-            Path(song), lookup.entry_for_sound(model, zoo), methods=methods, start=start,
-            seconds=seconds, check=check, listen=listen, listen_against=listen_against, png=png,
-            json=json, seed=seed, device=device,
+            Path(song), folder, methods=methods, start=start, seconds=seconds, check=check,
+            listen=listen, listen_against=listen_against, png=png, json=json, seed=seed,
+            device=device,
         )  # fmt: skip
-        return
-    folder = lookup.entry(model, zoo)
-    if filters is not None:
+    elif filters is not None:
         from mgr_cli.commands import filters as of_filters
 
         of_filters.show(
@@ -229,16 +245,24 @@ def command(
         from mgr_cli.commands import maps
 
         maps.show(
-            map, folder, of=of, dimensions=dimensions, data=data, prepared=prepared,
-            split=split, png=png, html=html, json=json, seed=seed, device=device,
+            map, folder, of=of, dimensions=dimensions, data=data, prepared=prepared, split=split,
+            png=png, html=html, json=json, seed=seed, device=device,
         )  # fmt: skip
     elif importance is not None:
         from mgr_cli.commands import importances
 
         importances.show(
-            importance, folder, data=data, prepared=prepared, split=split,
-            repeats=repeats, top=top, png=png, json=json, seed=seed, device=device,
+            importance, folder, data=data, prepared=prepared, split=split, repeats=repeats,
+            top=top, png=png, json=json, seed=seed, device=device,
         )  # fmt: skip
+
+
+def _refuse_others(context: typer.Context, view: str) -> None:
+    """Refuse options that a view does not listen to."""
+    for each in context.command.params:
+        source = each.name and context.get_parameter_source(each.name)
+        if source and source.name == "COMMANDLINE" and each.name not in TAKES[view]:
+            console.fail(f"{each.opts[0]} means nothing to {view}; leave it out")
 
 
 def _methods(asked: list[str] | None) -> tuple[Method, ...]:

@@ -61,6 +61,8 @@ def show(
 
 
 def _print_layers(name: str, found: "tuple[Layer, ...]", *, json: bool) -> None:
+    if not found:
+        console.fail(f"{name} has no convolution, and so no filters")
     if json:
         import json as text
 
@@ -68,8 +70,6 @@ def _print_layers(name: str, found: "tuple[Layer, ...]", *, json: bool) -> None:
         records = [{key: getattr(layer, key) for key in keys} for layer in found]
         console.data(text.dumps({"model": name, "layers": records}) + "\n")
         return
-    if not found:
-        console.fail(f"{name} has no convolution, and so no filters")
     rows = [(str(each.number), each.name, each.what, str(each.n_filters)) for each in found]
     console.columns(f"layers of {name}", ("layer", "name", "kernels", "filters"), rows)
 

@@ -13,7 +13,39 @@ if TYPE_CHECKING:
     from mgr_cli.explanation.result import Explanation
 
 MOST_VALUES = 2**27  # samples times channels that are held: 512 MB
+MOST_CHANNELS = 2  # more are mixed to one
 LOUDEST = 1 - 2**-15  # that 16 bits can hold
+
+
+def refuse_too_long(path: Path, seconds: float) -> None:
+    """Refuse a part of a song that would be too much to hold, before it is explained.
+
+    Parameters
+    ----------
+    path : Path
+        Of the song.
+    seconds : float
+        Of the part. Whole segments that fill them most nearly may be a little longer; `write`
+        looks again.
+
+    Raises
+    ------
+    AudioError
+        If the part is too much, or the file cannot be used.
+    """
+    from mgr_cli import audio
+
+    with audio.open_stream(path, sample_rate=None) as stream:
+        info = stream.info
+    held = seconds if info.seconds is None else min(seconds, info.seconds)
+    _refuse(audio.shown(path), held, round(held * info.sample_rate), info.channels)
+
+
+def _refuse(name: str, seconds: float, n_samples: int, n_channels: int) -> None:
+    from mgr_cli.errors import AudioError
+
+    if n_samples * (n_channels if n_channels <= MOST_CHANNELS else 1) > MOST_VALUES:
+        raise AudioError(f"{name}: {seconds:.0f} s of it are too much; take --seconds less")
 
 
 def write(found: "Explanation", genre: str, target: Path) -> str:
@@ -61,20 +93,23 @@ def _read_channels(path: Path, start: float, stop: float) -> "tuple[np.ndarray, 
         source = decode(name, file, resources)
         rate = source.info.sample_rate
         first, last = round(start * rate), round(stop * rate)
-        if (last - first) * source.info.channels > MOST_VALUES:
-            raise AudioError(
-                f"{name}: {stop - start:.0f} s of it are too much; take --seconds less"
-            )
+        _refuse(name, stop - start, last - first, source.info.channels)
         try:
             for block in source.blocks:
                 if place >= last:
                     break
-                kept.append(block[max(0, first - place) : max(0, last - place)])
+                piece = block[max(0, first - place) : max(0, last - place)]
+                if len(piece):  # a copy, for a view would hold all of the block
+                    is_mixed = piece.shape[1] > MOST_CHANNELS
+                    kept.append(piece.mean(axis=1, keepdims=True) if is_mixed else piece.copy())
                 place += len(block)
         except DecoderError as error:
             raise AudioError(f"{name}: changed while it was explained ({error})") from error
-    samples = np.concatenate(kept)
-    return samples if samples.shape[1] <= 2 else samples.mean(axis=1, keepdims=True), rate
+    if not kept:
+        raise AudioError(
+            f"{name}: changed while it was explained (nothing is left at {start:.1f} s)"
+        )
+    return np.concatenate(kept), rate
 
 
 def clock(start: float, stop: float) -> str:

@@ -36,14 +36,14 @@ def show(
 
     card = load_card(folder)
     about: dict[str, object] = {"model": card.name}
-    title = f"{card.name}, {importance} importance"
+    title, stem = f"{card.name}, {importance} importance", f"{card.name}-{importance}"
     if importance == "impurity":
         found = measures.impurity(weights.load_model(folder, card), card)
     else:
         dataset = lookup.dataset_of(card, data, prepared)
         leak = leaks.find(card, dataset, split, trained_on=lookup.trained_on(card, prepared))
-        if leak is not None:
-            console.note(leak.reason)
+        if leak:
+            console.note(leak)
         predictor = Predictor.load(folder, device=device)
         with console.progress("shuffling") as progress:
             found = measures.permutation(
@@ -51,11 +51,12 @@ def show(
             )
         about |= {"dataset": dataset.name, "split": split, "repeats": repeats}
         title += f" on {dataset.name}, {split}"
+        stem = f"{card.name}-{dataset.name}-{split}-{importance}"
     if json:
         _print_json(about, found)
     else:
         _print_tables(title, found, top=top)
-    target = png or Path(f"{card.name}-importance.png")
+    target = png or Path(f"{stem}.png")
     figures.save(picture.draw(found, title=title, top=top), target)
     console.note(f"picture: {target}")
 

@@ -31,6 +31,7 @@ class Order:
     seed: int
     device: Device
     prepared: Path
+    record: bool
 
 
 def judge(folders: "Sequence[Path]", order: Order) -> "list[Appraisal]":
@@ -38,7 +39,13 @@ def judge(folders: "Sequence[Path]", order: Order) -> "list[Appraisal]":
     from mgr_cli.commands import lookup
     from mgr_cli.zoo.card import load_card
 
-    dataset = lookup.dataset_of(load_card(folders[0]), order.data, order.prepared)
+    cards = [load_card(folder) for folder in folders]
+    if len({card.name for card in cards}) < len(cards):
+        console.fail("--compare takes entries of different names, as their cards have them")
+    dataset = lookup.dataset_of(cards[0], order.data, order.prepared)
+    is_own = dataset.split_digest == cards[0].dataset.split_digest
+    if order.record and (order.genre_map or not is_own):
+        console.fail("--record is for the split that the entry was trained with; leave it out here")
     tree = _tree(dataset, order)
     return [_appraised(folder, dataset, tree, order) for folder in folders]
 
@@ -63,11 +70,9 @@ def compared(found: "list[Appraisal]", seed: int) -> "tuple[Pair, ...]":
 
 
 def record(folder: Path, found: "Appraisal") -> None:
-    """Write the scores to the entry's card, if they are of its own split."""
+    """Write the scores to the entry's card."""
     from mgr_cli import evaluation
 
-    if not found.evaluation.is_own:
-        console.fail("--record is for the split that the entry was trained with; leave it out here")
     evaluation.record(folder, found.evaluation.split, found.evaluation.assessment)
 
 
@@ -97,13 +102,19 @@ def _tree(dataset: "PreparedDataset", order: Order) -> "Tree | None":
     """Read the tree of genres that is named, or the dataset's own where it has one."""
     from mgr_cli.appraisal import fits
     from mgr_cli.data import fma, fma_tables
+    from mgr_cli.errors import DatasetError
 
     if order.genre_tree is not None:
-        return fma_tables.read_tree(order.genre_tree)
-    own = None if order.genre_map else fma.genre_table(Path(dataset.source))
-    tree = own and fma_tables.read_tree(own)
-    # Genres may be the user's own: nobody asked for a tree.
-    return tree if tree and fits(tree, dataset) else None
+        tree = fma_tables.read_tree(order.genre_tree)
+        if order.genre_map or not fits(tree, dataset):
+            console.fail(f"{order.genre_tree} lacks genres that are judged; leave --genre-tree out")
+        return tree
+    try:  # nobody asked for it: tables and genres may be the user's own
+        own = None if order.genre_map else fma.genre_table(Path(dataset.source))
+        found = fma_tables.read_tree(own) if own else None
+    except (DatasetError, OSError):
+        return None
+    return found if found and fits(found, dataset) else None
 
 
 def _pace(
@@ -112,9 +123,11 @@ def _pace(
     """Time an entry where it ran, and on the CPU if that was elsewhere."""
     from mgr_cli import judging
     from mgr_cli.errors import DatasetError
+    from mgr_cli.models import registry
     from mgr_cli.prediction import Predictor, chosen_device
 
-    place = chosen_device(order.device)
+    alone = registry.is_fitted(predictor.card.architecture) and predictor.card.borrowed is None
+    place = "cpu" if alone else chosen_device(order.device)
     try:
         found = {place: judging.pace(predictor, dataset, split=order.split)}
     except DatasetError:  # another front end: the sound was judged

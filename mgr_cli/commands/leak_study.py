@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mgr_cli.zoo.card import Card
 
 PLACE = ".leak-study"  # folder in the zoo of entries of random splits
+SAME = ("architecture", "hyperparameters", "recipe", "segments", "seed")  # on both cards
 
 
 def show(
@@ -68,7 +69,9 @@ def _trained(
         from mgr_cli.zoo.card import load_card
 
         known = load_card(place / name)
-        if known.dataset.split_digest == dataset.split_digest and known.recipe == card.recipe:
+        if known.dataset.split_digest == dataset.split_digest and all(
+            getattr(known, key) == getattr(card, key) for key in SAME
+        ):
             return place / name
         console.fail(f"{place / name} is of another split or recipe; remove that folder first")
     if card.recipe is None:

@@ -21,7 +21,7 @@ def entry(name: str | None, zoo: Path | None) -> Path:
     return entries.find(name, zoos) if name else entries.newest(zoos)
 
 
-def entry_for_sound(name: str | None, zoo: Path | None) -> Path:
+def default_entry(name: str | None, zoo: Path | None) -> Path:
     """Return the folder of the entry of that name or folder, the default one without a name.
 
     Raises
@@ -56,10 +56,12 @@ def trained_on(card: Card, prepared: Path) -> PreparedDataset | None:
 
 
 def _folded(card: Card, dataset: PreparedDataset) -> PreparedDataset:
-    """Test on the fold that an entry was to be tested on."""
-    if dataset.n_folds and card.dataset.fold is not None:
-        return dataset.tested_on(card.dataset.fold)
-    return dataset
+    """Test on the fold that an entry was to be tested on, if the folds are those of its dataset."""
+    fold = card.dataset.fold
+    if fold is None or fold >= dataset.n_folds:
+        return dataset
+    found = dataset.tested_on(fold)
+    return found if found.split_digest == card.dataset.split_digest else dataset
 
 
 def prepared_dataset(name: str | None, prepared: Path) -> PreparedDataset:

@@ -36,11 +36,13 @@ def show(
     from mgr_cli.zoo import weights
     from mgr_cli.zoo.card import load_card
 
+    if png and html and png.resolve() == html.resolve():
+        console.fail(f"--png and --html both go to {png}; name two files")
     card = load_card(folder)
     dataset = lookup.dataset_of(card, data, prepared)
     leak = leaks.find(card, dataset, split, trained_on=lookup.trained_on(card, prepared))
-    if leak is not None:
-        console.note(leak.reason)
+    if leak:
+        console.note(leak)
     place = chosen_device(device)
     model = weights.load_model(folder, card, device=place)
     with console.progress("mapping") as progress:
@@ -54,7 +56,8 @@ def show(
         _print_json(about, found)
     else:
         _print_table(title, found)
-    stem = f"{card.name}-{split}-{projection}"
+    # Of what, too: else the next map would take its place.
+    stem = f"{card.name}-{dataset.name}-{split}-{found.of}-{projection}-{dimensions}d"
     picture, target = png or Path(f"{stem}.png"), html or Path(f"{stem}.html")
     figures.save(scatter.draw(found, title=title), picture)
     console.note(f"picture: {picture}")

@@ -57,6 +57,13 @@ DataOption = Annotated[
         help="Prepared dataset, by name or folder (default: the newest).",
     ),
 ]  # fmt: skip
+OwnDataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data", "-d", metavar="DATASET",
+        help="Prepared dataset, by name or folder (default: the entry's own, else the newest).",
+    ),
+]  # fmt: skip
 CLUSTER = "Where it runs"
 JobsOption = Annotated[
     int, typer.Option("--jobs", "-j", rich_help_panel=CLUSTER, help="Processes; -1 is one a core.")

@@ -44,7 +44,7 @@ def command(
     from mgr_cli.prediction import Predictor
 
     files = list(_files(paths))
-    predictor = Predictor.load(lookup.entry_for_sound(model, zoo), device=device, vote=vote)
+    predictor = Predictor.load(lookup.default_entry(model, zoo), device=device, vote=vote)
     show = _show_json if json else _Csv() if csv else _Table(alone=len(files) == 1, top=top)
     n_failed = 0
     with console.progress("predicting") as progress:

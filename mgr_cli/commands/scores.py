@@ -106,7 +106,11 @@ def _show_together(several: "Sequence[Appraisal]", pairs: "Sequence[Pair]") -> N
     for each in several:
         _show_remarks(each)
     first = several[0].evaluation
-    header = ["entry", "tracks", "accuracy", "F1 macro", "top-2", "ECE", "ms a track", "parameters"]
+    devices = " ".join(dict.fromkeys(device for each in several for device in each.pace))
+    header = [
+        "entry", "tracks", "accuracy", "F1 macro", "top-2", "ECE", f"ms a track ({devices})",
+        "parameters",
+    ]  # fmt: skip
     rows = []
     for each in several:
         track = each.evaluation.assessment.track
@@ -227,14 +231,15 @@ def _show_confusion(title: str, done: "Evaluation") -> None:
     from mgr_cli.metrics import row_normalised
 
     counts: np.ndarray = done.track_counts
+    longest = max(map(len, done.genres))
     table = Table(
-        title=f"{title}: true genre ↓, predicted → (share of the row, tracks)",
+        title=Text(f"{title}: true genre ↓, predicted → (share of the row, tracks)"),
         title_justify="left", pad_edge=False, padding=(0, 0),
     )  # fmt: skip
-    table.add_column("")
+    table.add_column("", no_wrap=True, min_width=longest)
     for genre in done.genres:
-        table.add_column(genre[:5], justify="right", width=5)
-    table.add_column("n", justify="right", width=5)
+        table.add_column(Text(genre[:5]), justify="right", min_width=5)
+    table.add_column("n", justify="right", min_width=5)
     for row, (genre, shares) in enumerate(zip(done.genres, row_normalised(counts), strict=True)):
         cells = []
         for column, share in enumerate(shares):
@@ -242,8 +247,9 @@ def _show_confusion(title: str, done: "Evaluation") -> None:
             style = f"{'black' if share > 0.5 else 'white'} on color({grey})"
             text = f"{share:.2f}" if share else "·"
             cells.append(Text(text, style=f"bold {style}" if row == column else style))
-        table.add_row(genre, *cells, str(int(counts[row].sum())))
-    console.out.print(table)
+        table.add_row(Text(genre), *cells, str(int(counts[row].sum())))
+    # On a narrow terminal lines are broken, but nothing is left out.
+    console.out.print(table, width=longest + 6 * (len(done.genres) + 1) + 2)
 
 
 def interval(estimate: "Estimate") -> str:

@@ -47,29 +47,30 @@ def masked(
     score = weights.score_with(model, card, device=device)
     shape = (part.levels.shape[0], part.n_frames)
     if card.segments is None:
+        n_frames = part.n_frames
         judge: nn.Module = LogProbs(_of_waveforms(score, card, part.sample_rate))
         at_once = 1
     else:
         # Of a song that is repeated, more than the picture shows.
-        shape = (shape[0], card.segments.length(part.spec.frame_rate))
+        n_frames = card.segments.length(part.spec.frame_rate)
         judge = LogProbs(score) if isinstance(model, weights.Judge) else model
         at_once = min(Predictor(card, score).at_once, max(1, MOST_VALUES // card.inputs.n_values))
     kinds = zip(card.eats, part.inputs, strict=True)
     return Masked(
-        judge, tuple(_hider(kind, x, card, part, shape[1]) for kind, x in kinds), shape=shape,
-        temperature=card.temperature, at_once=at_once, asked=asked,
+        judge, tuple(_hider(kind, x, card, part) for kind, x in kinds), shape=shape,
+        n_frames=n_frames, temperature=card.temperature, at_once=at_once, asked=asked,
     ).to(device)  # fmt: skip
 
 
-def _hider(kind: Kind, x: np.ndarray, card: Card, part: Part, n_frames: int) -> nn.Module:
+def _hider(kind: Kind, x: np.ndarray, card: Card, part: Part) -> nn.Module:
     if kind == "log-mel":
         # A borrowed net takes levels as they are, where 0 may be the loudest there is.
         return Levels(x.mean(axis=(0, 2)) if card.borrowed else None)
     # What is computed of a waveform is normalised afterwards.
     normalisation = card.normalisation["waveform"] if kind == "waveform" else identity(1)
     return Waves(
-        part.spec, n_frames=n_frames, n_samples=x.shape[1], sample_rate=part.sample_rate,
-        normalisation=normalisation,
+        part.spec, n_frames=part.n_frames, n_samples=x.shape[1], sample_rate=part.sample_rate,
+        normalisation=normalisation, period=part.period,
     )  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def randomised(card: Card, *, seed: int, device: str) -> nn.Module | None:
     if registry.is_fitted(card.architecture):
         return None
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # of the CPU alone
         net = registry.build(
             card.architecture, card.inputs.dimensions,
             n_classes=len(card.classes), changes=card.hyperparameters,

@@ -107,7 +107,8 @@ def attribute(
     Returns
     -------
     np.ndarray [shape=(n_targets, n_segments, n_mels, n_frames)]
-        float32. Above zero where a cell spoke for the class.
+        float32. Above zero where a cell spoke for the class. Frames are those of masks, of
+        Grad-CAM those of segments, which are more where a song is repeated to fill one.
 
     Raises
     ------
@@ -121,7 +122,7 @@ def attribute(
         part = [x[first : first + at_once] for x in inputs]
         match method:
             case "integrated-gradients":
-                each = [integrated_gradients(masked, part, target)[0] for target in targets]
+                each = [integrated_gradients(masked, part, target) for target in targets]
                 values = torch.stack(each)
             case "grad-cam":
                 with backward(masked):
@@ -145,19 +146,16 @@ def backward(masked: Masked) -> Iterator[None]:
 
 def integrated_gradients(
     masked: Masked, inputs: Sequence[Tensor], target: int, *, n_steps: int = N_STEPS
-) -> tuple[Tensor, Tensor]:
-    """Return integrated gradients (n, n_mels, n_frames), and what their sums miss (n,).
-
-    The second is how far each sum is from the change of the logit.
-    """
+) -> Tensor:
+    """Return integrated gradients (n, n_mels, n_frames)."""
     masks = torch.ones(len(inputs[0]), *masked.shape, device=inputs[0].device)
     at_once = max(1, masked.at_once // BACKWARD)
     with backward(masked):
-        values, missed = IntegratedGradients(masked).attribute(
+        values: Tensor = IntegratedGradients(masked).attribute(
             masks, torch.zeros_like(masks), target, tuple(inputs), n_steps,
-            internal_batch_size=max(at_once, len(masks)), return_convergence_delta=True,
+            internal_batch_size=max(at_once, len(masks)),
         )  # fmt: skip
-    return values.detach(), missed.detach()
+    return values.detach()
 
 
 def occlusion(

@@ -40,6 +40,9 @@ SOURCES = (nn.ReLU, ResidualBlock)  # of maps
 def grad_cam(masked: Masked, inputs: Sequence[Tensor], target: int) -> Tensor:
     """Return the Grad-CAM of some segments (n, n_mels, n_frames), with the ReLU.
 
+    Frames are those of a segment, which may show a short song more than once: maps of its copies
+    differ.
+
     Parameters
     ----------
     masked : Masked
@@ -56,7 +59,8 @@ def grad_cam(masked: Masked, inputs: Sequence[Tensor], target: int) -> Tensor:
     """
     with _maps(masked.model, inputs) as layers:
         masks = torch.ones(len(inputs[0]), *masked.shape, device=inputs[0].device)
-        total = torch.zeros_like(masks)
+        n_bands, n_frames = masked.shape[0], masked.n_frames
+        total = torch.zeros(len(masks), n_bands, n_frames, device=masks.device)
         for layer in layers:
             maps = LayerGradCam(masked, layer).attribute(
                 masks, target, additional_forward_args=tuple(inputs)
@@ -149,7 +153,7 @@ def _tokens(net: VisionTransformer) -> Iterator[nn.Module]:
 
 def _drawn(maps: Tensor, masked: Masked) -> Tensor:
     """Interpolate maps (n, 1, bands, frames) or (n, 1, frames) to the picture."""
-    n_bands, n_frames = masked.shape
+    n_bands, n_frames = masked.shape[0], masked.n_frames
     net = masked.model
     # The last patches may lie beyond the picture in part.
     whole = list(net.whole) if isinstance(net, VisionTransformer) else [n_bands, n_frames]

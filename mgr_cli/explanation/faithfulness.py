@@ -143,8 +143,11 @@ def random_curves(
     )
 
 
-def likeness(values: np.ndarray, others: np.ndarray) -> float:
-    """Return Spearman's rank correlation of two attributions of one shape, 0 if one is constant."""
+def likeness(values: np.ndarray, others: np.ndarray) -> float | None:
+    """Return Spearman's rank correlation of two attributions of one shape.
+
+    None where one of them is the same everywhere: it has no order that the other could have.
+    """
     if np.ptp(values) == 0 or np.ptp(others) == 0:
-        return 0.0  # there is no order that the other could have
+        return None
     return float(spearmanr(values.ravel(), others.ravel()).statistic)

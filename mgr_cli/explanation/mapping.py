@@ -20,7 +20,14 @@ from mgr_cli.compatibility import check
 from mgr_cli.config import SEED, Mapped, Progress, Projection, Split, silent
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import MgrError
-from mgr_cli.explanation.projections import Trust, discriminant, neighbours, principal, trusted
+from mgr_cli.explanation.projections import (
+    Trust,
+    check_genres,
+    discriminant,
+    neighbours,
+    principal,
+    trusted,
+)
 from mgr_cli.inputs import Arrays, tabulated
 from mgr_cli.judging import Judged
 from mgr_cli.models import fitted
@@ -134,6 +141,8 @@ def survey(
         is empty.
     """
     check(dataset, card)
+    if projection == "lda":
+        check_genres(len(card.classes), n_dimensions)
     of = of or ("embeddings" if _has_net(model) else "features")
     ear = _ear(model, card, of, device)
     rows, tracks = _read(card, dataset, split, ear, progress)

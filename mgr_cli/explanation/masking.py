@@ -20,6 +20,10 @@ From mel bands to the bins of a spectrum the mask is interpolated between the ce
 in mels, and from frames to the steps of the spectrum between their times, so that no edge is
 sharper than the picture can show. A mask of ones gives the waveform back but for rounding.
 
+A song that does not fill a segment is repeated to fill it, and its mask with it, so that all copies
+of a cell are taken away together: log-mels go on with the song's first frame after its last, and
+waveforms with its first sample, which need not be at the same time.
+
 A net answers with logits. What has none, a pipeline, answers with the logarithms of its
 probabilities; those below `LEAST` count as that, for some vote and give exactly 0.
 """
@@ -126,7 +130,10 @@ class Levels(nn.Module):
         self.register_buffer("baseline", torch.from_numpy(levels.astype(np.float32))[:, None])
 
     def forward(self, levels: Tensor, masks: Tensor) -> Tensor:
-        """Map levels and masks, both (batch, n_mels, n_frames), to levels."""
+        """Map levels (batch, n_mels, n_frames) and masks, of as many frames or fewer, to levels."""
+        n_frames, n_given = levels.shape[-1], masks.shape[-1]
+        if n_given < n_frames:
+            masks = masks[..., torch.arange(n_frames, device=masks.device) % n_given]
         masked: Tensor = self.baseline + masks * (levels - self.baseline)
         return masked
 
@@ -146,6 +153,8 @@ class Waves(nn.Module):
         Of the waveforms, in Hz.
     normalisation : Normalisation
         That they have been through.
+    period : int, optional
+        Samples after which they begin again, and masks with them.
     """
 
     window: Tensor
@@ -158,13 +167,14 @@ class Waves(nn.Module):
         n_samples: int,
         sample_rate: int,
         normalisation: Normalisation,
+        period: int | None = None,
     ) -> None:
         super().__init__()
         self._n_fft, self._n_samples = spec.n_fft, n_samples
         self._hop = spec.n_fft // OVERLAP
         (self._mean,), (self._std,) = normalisation.mean, normalisation.std
         self.register_buffer("window", torch.hann_window(spec.n_fft))
-        times = np.arange(1 + n_samples // self._hop) * self._hop / sample_rate
+        times = np.arange(1 + n_samples // self._hop) * self._hop % (period or np.inf) / sample_rate
         self._bands = bands_of(np.fft.rfftfreq(spec.n_fft, 1 / sample_rate), spec)
         self._frames = frames_of(times, spec, n_frames)
 
@@ -207,8 +217,10 @@ class Masked(nn.Module):
     hiders : sequence of nn.Module
         What masks each kind that it takes.
     shape : tuple of int
-        Mel bands and frames of a segment. A mask of fewer frames is repeated, as a track is that
-        does not fill a segment.
+        Mel bands and frames of a mask.
+    n_frames : int, optional
+        Of a segment, where they are more than those of a mask, for it is repeated as a track is
+        that does not fill a segment.
     temperature : float
         Logits are divided by it for probabilities, and for nothing else.
     at_once : int
@@ -228,6 +240,7 @@ class Masked(nn.Module):
         hiders: tuple[nn.Module, ...],
         *,
         shape: tuple[int, int],
+        n_frames: int | None = None,
         temperature: float = 1.0,
         at_once: int = 1,
         asked: Callable[[int], None] = lambda n: None,
@@ -236,6 +249,7 @@ class Masked(nn.Module):
         self.model = model
         self.hiders = nn.ModuleList(hiders)
         self.shape, self.at_once = shape, at_once
+        self.n_frames = shape[1] if n_frames is None else n_frames
         self.has_gradients = not isinstance(model, LogProbs)
         self._temperature, self._asked = temperature, asked
 
@@ -247,9 +261,6 @@ class Masked(nn.Module):
 
     def hidden(self, masks: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return what the entry is given, one tensor a kind."""
-        n_frames, n_given = self.shape[1], masks.shape[-1]
-        if n_given < n_frames:
-            masks = masks[..., torch.arange(n_frames, device=masks.device) % n_given]
         return tuple(hide(x, masks) for hide, x in zip(self.hiders, inputs, strict=True))
 
     def logits(self, masks: Tensor, *inputs: Tensor) -> np.ndarray:

@@ -9,6 +9,7 @@ An entry that takes a row a track has no segments. Its part is that many seconds
 of the song unless told otherwise, and the row is computed of them alone, as if they were the song.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,6 +46,8 @@ class Part:
         The picture, in dB below the loudest value of the song.
     spec : FeatureSpec
         Its front end.
+    period : int, optional
+        Samples after which a waveform begins again, of a song that does not fill a segment.
     """
 
     inputs: Arrays
@@ -55,6 +58,7 @@ class Part:
     stop: float
     levels: np.ndarray
     spec: FeatureSpec
+    period: int | None = None
 
     def stitched(self, values: np.ndarray) -> np.ndarray:
         """Put values of the segments on one picture, and average where they overlap.
@@ -106,7 +110,8 @@ def read(
     AudioError
         If the file cannot be used.
     MgrError
-        If the song ends before the part begins, or its length is out of range.
+        If the song ends before the part begins, no segment holds the second in which it shall
+        begin, or its length is out of range.
     """
     if not 0 < seconds <= MAX_EXPLAINED_SECONDS:
         raise MgrError(
@@ -120,10 +125,13 @@ def read(
         )
     if card.segments is None:
         return _read_waveform(card, path, prediction, start, seconds)
-    return _read_segments(card, path, _chosen(card, prediction, start, seconds), prediction.seconds)
+    chosen = _chosen(card, path, prediction, start, seconds)
+    return _read_segments(card, path, chosen, prediction.seconds)
 
 
-def _chosen(card: Card, prediction: Prediction, start: float | None, seconds: float) -> range:
+def _chosen(
+    card: Card, path: Path, prediction: Prediction, start: float | None, seconds: float
+) -> range:
     """Choose a run of segments, by number."""
     starts = np.array(prediction.starts)
     assert card.segments is not None
@@ -131,6 +139,13 @@ def _chosen(card: Card, prediction: Prediction, start: float | None, seconds: fl
     n = min(1 + max(0, round(room / card.segments.hop_seconds)), len(starts))
     if start is not None:
         first = int(np.flatnonzero(starts <= start + 1e-6)[-1])
+        if start >= starts[first] + prediction.segment_seconds:  # in a gap, or behind the last
+            nearest = starts[np.abs(starts - start).argmin()]
+            raise MgrError(
+                f"{audio.shown(path)} has no segment at {start:g} s; begin at "
+                # Rounded down, it might lie in the gap before it.
+                f"{math.ceil(100 * nearest - 1e-4) / 100:g} s, where the nearest one does"
+            )
         return range(first, min(first + n, len(starts)))
     own = prediction.segment_probs[:, prediction.genres.index(prediction.genre)]
     first = int(np.convolve(own, np.ones(n) / n, mode="valid").argmax())
@@ -157,12 +172,21 @@ def _read_segments(card: Card, path: Path, chosen: range, seconds: float) -> Par
         n_frames = min(card.segments.length(spec.frame_rate), picture.n_rows("log-mel"))
         n_columns = columns[-1] + n_frames - columns[0]
         levels = picture.read("log-mel", columns[0], columns[0] + n_columns)
+        period = _period(card, track)
     # What is cut by samples may end a frame after the picture does.
     levels = np.pad(levels, ((0, 0), (0, n_columns - levels.shape[1])), "edge")
     begin = firsts[0] / inputs.rate
     end = min(seconds, firsts[-1] / inputs.rate + inputs.length / inputs.rate)
     own = tuple(column - columns[0] for column in columns)
-    return Part(arrays, own, n_frames, spec.sample_rate, begin, end, levels, spec)
+    return Part(arrays, own, n_frames, spec.sample_rate, begin, end, levels, spec, period)
+
+
+def _period(card: Card, track: Extraction) -> int | None:
+    assert card.segments is not None
+    if "waveform" not in card.eats:
+        return None
+    n_samples = track.n_rows("waveform")
+    return n_samples if n_samples < card.segments.length(card.features.sample_rate) else None
 
 
 def _read_waveform(
@@ -186,12 +210,14 @@ def _read_waveform(
         first, last = round(begin * rate), round(end * rate)
         for block in stream:
             place = stream.n_samples - len(block)
-            kept.append(block[max(0, first - place) : max(0, last - place)])
+            piece = block[max(0, first - place) : max(0, last - place)]
+            if len(piece):
+                kept.append(piece.copy())  # a view would hold all of the block
             picture.push(block)
         picture.finish()
         columns = slice(round(begin * spec.frame_rate), max(1, round(end * spec.frame_rate)))
         levels = picture.read("log-mel", columns.start, columns.stop)
-    if not levels.shape[1]:
+    if not levels.shape[1] or not kept:
         raise AudioError(
             f"{audio.shown(path)}: {end - begin:.2f} s are less than a frame; take a longer part"
         )

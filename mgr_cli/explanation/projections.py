@@ -103,6 +103,22 @@ def principal(
     )
 
 
+def check_genres(n_genres: int, n_dimensions: int) -> None:
+    """Refuse discriminants that so few genres do not have.
+
+    Raises
+    ------
+    MgrError
+        If there are not more genres than dimensions.
+    """
+    if n_dimensions > n_genres - 1:
+        fewer = "fewer, or for " if n_genres > 2 else ""
+        raise MgrError(
+            f"LDA of {n_genres} genres has at most {n_genres - 1} dimensions, not {n_dimensions}; "
+            f"ask for {fewer}pca or tsne"
+        )
+
+
 def discriminant(
     rows: np.ndarray, taught: tuple[np.ndarray, np.ndarray], *, n_dimensions: int
 ) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -117,11 +133,7 @@ def discriminant(
     """
     others, labels = taught
     genres, counts = np.unique(labels, return_counts=True)
-    if n_dimensions > len(genres) - 1:
-        raise MgrError(
-            f"LDA of {len(genres)} genres has {len(genres) - 1} dimensions at the most, not "
-            f"{n_dimensions}; ask for fewer, or for pca or tsne"
-        )
+    check_genres(len(genres), n_dimensions)
     if counts.max() < 2:
         raise MgrError("LDA needs two training tracks of a genre; ask for pca or tsne")
     lda = LinearDiscriminantAnalysis("eigen", shrinkage="auto")

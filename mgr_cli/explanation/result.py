@@ -56,7 +56,7 @@ class Faithfulness:
     randomised : float or None
         Spearman's rank correlation with the attribution of the same net with random weights
         (Adebayo et al. 2018): near 0 if it depends on what the net has learnt; None where the
-        model has no weights to draw.
+        model has no weights to draw, or one of the two is the same everywhere.
     """
 
     method: Method

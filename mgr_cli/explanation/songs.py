@@ -96,7 +96,11 @@ def explain(
     n_curves = len(can) + n_random if check else 0
     meter.total = asked.cost(can, n_targets=2 if net is None else 3, n_curves=n_curves)
     genres = [genre for genre, _ in prediction.ranked()[:2]]
-    pictures = {method: asked.pictures(method, genres) for method in can}
+    pictures: dict[Method, list[np.ndarray]] = {}
+    for method in can:
+        values = asked.values(method, genres)
+        notes += asked.remarks(method, genres, values)
+        pictures[method] = [part.stitched(each) for each in values]
     checks = []
     if check:
         blank = None if net is None else asked_of(net)
@@ -108,11 +112,7 @@ def explain(
         for method, own in pictures.items()
         for genre, values in zip(genres, own, strict=True)
     )
-    notes += [
-        *asked.notes,
-        *_of_nothing(card, checks),
-        *_of_the_part(card, part, prediction.seconds),
-    ]
+    notes += [*_of_nothing(card, checks), *_of_the_part(card, part, prediction.seconds)]
     return Explanation(
         path, prediction, part.start, part.stop, part.levels, part.spec, attributions,
         tuple(checks), tuple(notes),
@@ -143,7 +143,6 @@ class _Asked:
         device = next(masked.buffers()).device
         self.masked, self.part = masked, part
         self.inputs = [torch.from_numpy(x.astype(np.float32)).to(device) for x in part.inputs]
-        self.notes: list[str] = []
         self._classes = card.classes
         windows = asking.windows(card, masked.shape)
         self._sizes = windows.sizes(part.spec, masked.shape)
@@ -154,42 +153,50 @@ class _Asked:
         """Return the class of a genre."""
         return self._classes.index(genre)
 
-    def pictures(self, method: Method, genres: Sequence[str]) -> list[np.ndarray]:
-        """Attribute to some genres, to each a picture (n_mels, n_columns)."""
+    def values(self, method: Method, genres: Sequence[str]) -> np.ndarray:
+        """Attribute segments to some genres; see `attribution.attribute`."""
         targets = [self.target(genre) for genre in genres]
-        values = attribute(
+        return attribute(
             method, self.masked, self.inputs, targets, sizes=self._sizes, strides=self.strides
         )
+
+    def picture(self, method: Method, genre: str) -> np.ndarray:
+        """Attribute the part to a genre, (n_mels, n_columns)."""
+        return self.part.stitched(self.values(method, [genre])[0])
+
+    def remarks(self, method: Method, genres: Sequence[str], values: np.ndarray) -> list[str]:
+        """Say what is amiss with what `values` has given."""
+        found = []
         if method == "integrated-gradients":
-            self._compare(values.sum(axis=(2, 3)), targets)
-        self.notes += [
+            missed = self._missed(values, [self.target(genre) for genre in genres])
+            if missed > MOST_MISSED:
+                found.append(
+                    f"integrated gradients: in {N_STEPS} steps {missed:.0%} of what the logits "
+                    "change by is missed or too much"
+                )
+        return found + [
             f"{method} for {genre} is 0 everywhere: nothing spoke for it"
             for genre, each in zip(genres, values, strict=True)
             if not each.any()
         ]
-        return [self.part.stitched(each) for each in values]
 
     def cost(self, methods: Sequence[Method], *, n_targets: int, n_curves: int) -> int:
         """Estimate the number of judgements of all attributions, and of the curves."""
         each = {
-            "integrated-gradients": n_targets * (N_STEPS + 4),
+            "integrated-gradients": n_targets * N_STEPS + 2,  # of their sums' changes
             "grad-cam": n_targets,
             "occlusion": (n_targets - 1) * (1 + self._n_windows),  # the first two are of one answer
         }
         n = sum(each[method] for method in methods) + 2 * faithfulness.N_SHARES * n_curves
         return n * len(self.part.columns)
 
-    def _compare(self, sums: np.ndarray, targets: list[int]) -> None:
-        """Note it where sums (n_targets, n_segments) are not what the logits have changed by."""
+    def _missed(self, values: np.ndarray, targets: list[int]) -> float:
+        """Say which share of the change of the logits sums of values miss or have too much."""
         ones = torch.ones(len(self.inputs[0]), *self.masked.shape, device=self.inputs[0].device)
         whole, nothing = (self.masked.logits(masks, *self.inputs) for masks in (ones, 0 * ones))
         changes = (whole - nothing)[:, targets].T
-        missed = float(np.abs(sums - changes).sum() / max(1e-9, np.abs(changes).sum()))
-        if missed > MOST_MISSED:
-            self.notes.append(
-                f"integrated gradients: in {N_STEPS} steps {missed:.0%} of what the logits change "
-                "by is missed or too much"
-            )
+        apart = np.abs(values.sum(axis=(2, 3)) - changes).sum()
+        return float(apart / max(1e-9, np.abs(changes).sum()))
 
 
 def _possible(
@@ -233,9 +240,7 @@ def _checks(
     for method, values in winners.items():
         turns = faithfulness.ranks(values, asked.strides, rng=rng)
         own = faithfulness.curves(*about, turns, target)
-        likeness = (
-            faithfulness.likeness(values, blank.pictures(method, [genre])[0]) if blank else None
-        )
+        likeness = faithfulness.likeness(values, blank.picture(method, genre)) if blank else None
         found.append(
             Faithfulness(
                 method, genre, own.shares, own.deletion, own.insertion,

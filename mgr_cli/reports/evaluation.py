@@ -65,7 +65,9 @@ def render(
         body = [*_opening(one), *(page.section(name, *parts) for name, parts in topics)]
     else:
         title = f"{len(found)} evaluations compared"
-        body = [page.section("Comparison", *comparison.parts(found, pairs))]
+        leaky = [each.evaluation for each in found if each.evaluation.is_leaky]
+        stamps = [page.note(f"{done.entry}: {done.remarks[0]}") for done in leaky]
+        body = [*stamps, page.section("Comparison", *comparison.parts(found, pairs))]
         body += [_section(each, n_mistakes) for each in found]
     return page.document(title, *body, *(again if command else []))
 

@@ -150,11 +150,12 @@ def _draw_strip(
     """Draw what segments were taken for, those of one genre in a row as one bar."""
     winners = prediction.segment_probs.argmax(axis=1)
     firsts = np.flatnonzero(np.diff(winners, prepend=-1))
+    bars: dict[str, list[tuple[float, float]]] = {}
     for first, after in zip(firsts, [*firsts[1:], len(winners)], strict=True):
-        axes.fill_between(
-            edges[[first, after]], *_STRIP, color=known[prediction.genres[winners[first]]],
-            linewidth=0,
-        )  # fmt: skip
+        colour = known[prediction.genres[winners[first]]]
+        bars.setdefault(colour, []).append((edges[first], edges[after] - edges[first]))
+    for colour, spans in bars.items():  # few artists, however long the song is
+        axes.broken_barh(spans, (_STRIP[0], _STRIP[1] - _STRIP[0]), color=colour, linewidth=0)
 
 
 def _add_legend(axes: Axes, prediction: Prediction, known: dict[str, str]) -> None:

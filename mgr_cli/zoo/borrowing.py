@@ -81,7 +81,7 @@ def _eye(architecture: str, cut: str, weights: str, sample_rate: int, seed: int)
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # of the CPU alone
         net = _built(architecture, cut, sample_rate)
     if weights == RANDOM:
         origin = f"random weights of seed {seed}, which nobody has trained"

@@ -237,13 +237,16 @@ def load_card(folder: Path) -> Card:
     except (OSError, UnicodeDecodeError) as error:
         raise ZooError(f"{path}: cannot be read ({error})") from error
     try:
-        return Card.model_validate_json(text)
+        card = Card.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the card"
         place = place.encode("unicode_escape").decode()  # a key is a stranger's text
         message = first["msg"].replace("\n", " ")
         raise ZooError(f"{path}: {place}: {message}") from error
+    if not is_plain_name(card.name):  # files are named after it
+        raise ZooError(f"{path}: name: {card.name[:80]!r} is no plain name of a folder")
+    return card
 
 
 def save_card(folder: Path, card: Card) -> None:

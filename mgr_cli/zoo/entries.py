@@ -9,7 +9,7 @@ with the package last.
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -103,7 +103,7 @@ def newest(zoos: Sequence[Path]) -> Path:
 def default_entry(zoos: Sequence[Path] | None = None) -> Path:
     """Return the folder of the entry that judges unless another one is asked for.
 
-    That is, in the first zoo that has an entry at all, the one that its `default.txt` names,
+    That is, in the first zoo that has a whole entry at all, the one that its `default.txt` names,
     else its newest: what somebody trained comes before what the package brings.
 
     Parameters
@@ -120,7 +120,7 @@ def default_entry(zoos: Sequence[Path] | None = None) -> Path:
     for zoo in zoos:
         if (zoo / DEFAULT).is_file():
             return find((zoo / DEFAULT).read_text(encoding="utf-8").strip(), zoos)
-        if folders([zoo]):
+        with suppress(ZooError):  # nothing there, or nothing whole
             return newest([zoo])
     return newest(zoos)
 

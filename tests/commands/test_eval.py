@@ -1,11 +1,15 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mgr_cli.data import prepared as datasets
+from mgr_cli.evaluation import Evaluation
+from mgr_cli.zoo.card import Assessment
 from tests.commands.workspace import run
 
 KEYS = [
@@ -106,7 +110,7 @@ def test_json_holds_all_that_was_found(
     assert record["by_genre"]["hum"]["support"] == 1
     assert record["seconds_per_track"]["cpu"] > 0
     assert record["n_parameters"] > 100_000
-    with Image.open("sounds-valid-reliability.png") as picture:
+    with Image.open("sounds-songs-valid-reliability.png") as picture:
         assert picture.width > 1_000
     for track in record["tracks"]:
         assert sum(track["probs"]) == pytest.approx(1, abs=1e-5)
@@ -221,7 +225,9 @@ def test_leak_study_trains_nets_as_they_were_trained(inside: Path, tmp_path: Pat
         (("--compare", "sounds"), "two entries or more"),
         (("--compare", "sounds", "sounds", "--record"), "--record"),
         (("--compare", "sounds", "nobody"), "no entry 'nobody'"),
-        (("--compare", "sounds", "zoo/sounds"), "names an entry twice"),
+        (("--compare", "sounds", "zoo/sounds"), "different names"),
+        (("--leak-study", "--report", "x.html"), "--leak-study trains and tests an entry"),
+        (("--leak-study", "--split", "valid"), "--leak-study trains and tests an entry"),
         (("--genre-map", "nothing.yaml"), "nothing.yaml"),
         (("--genre-tree", "nothing.csv"), "nothing.csv"),
     ],
@@ -231,3 +237,47 @@ def test_wrong_command_is_one_line(inside: Path, args: tuple[str, ...], word: st
     assert (done.exit_code, done.stdout) == (2, "")
     assert word in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_model_of_the_environment_does_not_stand_in_the_way(
+    inside: Path, rival: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MGR_MODEL", "sounds")
+    assert run("eval", "--compare", "sounds", rival).exit_code == 0
+    refused = run("eval", "--compare", "sounds", rival, "--model", "sounds")
+    assert "without --model" in refused.stderr
+
+
+def test_genres_of_any_letters_are_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    from mgr_cli.commands import console, scores
+
+    genres = ("[/a]b", "[bold]op", *(f"genre {n:02d}" for n in range(16)))
+    counts = np.eye(len(genres), dtype=np.int64)
+    blank = Assessment(18, 18, "mean", {}, {})
+    done = Evaluation("e", "d", "test", genres, blank, counts, counts, ())
+    with console.out.capture() as captured:
+        scores._show_confusion("[/e] on [d]", done)
+    shown = captured.get()
+    assert all(genre in shown for genre in genres)
+    assert shown.count("1.00") == len(genres)
+    assert "[/e] on [d]" in shown
+
+
+def test_page_of_a_dataset_without_validation_split_says_why_nothing_is_calibrated(
+    inside: Path, tmp_path: Path
+) -> None:
+    dataset = datasets.load(inside / "prepared/songs")
+    split = dataset.tracks.split.replace({"valid": "test"})
+    other = replace(
+        dataset, root=tmp_path / "prepared/other", name="other",
+        tracks=dataset.tracks.assign(split=split, digest=""),
+    )  # fmt: skip
+    shutil.copytree(dataset.root, other.root)
+    datasets.save(other, details={})
+    page = tmp_path / "page.html"
+    done = run(
+        "eval", "--prepared", tmp_path / "prepared", "--data", "other", "--report", page, "--json"
+    )
+    assert done.exit_code == 0, done.stderr
+    assert any("not calibrated" in each for each in json.loads(done.stdout)["remarks"])
+    assert "not calibrated: " in page.read_text().lower()

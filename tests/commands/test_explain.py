@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_impurities_need_no_dataset(
         "kurtosis", "max", "mean", "median", "min", "skew", "std"
     }  # fmt: skip
     assert all(family["together"] is None for family in record["families"])
-    assert Path("forest-importance.png").stat().st_size > 10_000
+    assert Path("forest-impurity.png").stat().st_size > 10_000
 
 
 def test_table_shows_the_first_features_and_their_families(forest: Path, tmp_path: Path) -> None:
@@ -125,3 +126,34 @@ def test_help_says_every_default() -> None:
     shown = run("explain", "--help", env={"COLUMNS": "250"}).stdout
     assert "(default: " in shown
     assert not re.search(r" [.;](\s|$)", shown)  # what rich leaves of "[default: …].", as markup
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (("songs/hum/0.wav", "--html", "p.html"), "--html means nothing to a song"),
+        (("songs/hum/0.wav", "--picture", "mel", "--json"), "--json means nothing to --picture"),
+        (("--filters", "1", "--split", "test"), "--split means nothing to --filters"),
+        (("--map", "pca", "--top", 3), "--top means nothing to --map"),
+        (("--importance", "impurity", "--repeats", 2), "--repeats means nothing to --importance"),
+        (("--filters", "1", "--listen", "x.wav"), "--listen means nothing to --filters"),
+        (("--map", "pca", "--png", "x", "--html", "x"), "--png and --html both go to x"),
+    ],
+)
+def test_option_of_another_view_is_refused(
+    inside: Path, args: tuple[object, ...], word: str
+) -> None:
+    done = run("explain", *args)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert word in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_entry_that_predicts_is_the_one_that_is_explained(inside: Path, forest: Path) -> None:
+    zoo = inside / "two"
+    shutil.copytree("zoo/sounds", zoo / "sounds")
+    shutil.copytree(forest, zoo / "forest")  # is newer
+    (zoo / "default.txt").write_text("sounds\n")
+    shown = run("explain", "--filters", "list", "--zoo", zoo, "--json")
+    shutil.rmtree(zoo)
+    assert json.loads(shown.stdout)["model"] == "sounds"

@@ -42,7 +42,8 @@ def inside(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_map_is_drawn_told_and_can_be_pointed_at(inside: Path) -> None:
     done = run("explain", "--map", "pca", "-m", "tiny", "--split", "valid")
     assert done.exit_code == 0, done.output
-    assert done.stderr == "picture: tiny-valid-pca.png\npage: tiny-valid-pca.html\n"
+    stem = "tiny-tiny-valid-embeddings-pca-2d"
+    assert done.stderr == f"picture: {stem}.png\npage: {stem}.html\n"
     title, header, *rows = done.stdout.splitlines()
     assert title == "tiny: PCA of embeddings, tiny, valid, 6 tracks"
     assert header.startswith("genre by the 5 nearest others")
@@ -51,9 +52,9 @@ def test_map_is_drawn_told_and_can_be_pointed_at(inside: Path) -> None:
     ]  # fmt: skip
     assert "33.3" in rows[2]
     assert rows[3].startswith("component 1 (")
-    with Image.open("tiny-valid-pca.png") as picture:
+    with Image.open(f"{stem}.png") as picture:
         assert picture.width > 1_000
-    page = Path("tiny-valid-pca.html").read_text(encoding="utf-8")
+    page = Path(f"{stem}.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
     assert "valid-rock-1" in page
 
@@ -89,7 +90,7 @@ def test_three_dimensions_are_drawn(inside: Path) -> None:
     assert done.exit_code == 0, done.output
     record = json.loads(done.stdout)
     assert len(record["axes"]) == len(record["tracks"][0]["coordinates"]) == 3
-    page = Path("tiny-test-tsne.html").read_text(encoding="utf-8")
+    page = Path("tiny-tiny-test-embeddings-tsne-3d.html").read_text(encoding="utf-8")
     assert re.search(r'"type":\s*"scatter3d"', page)
 
 
@@ -104,7 +105,7 @@ def test_same_seed_gives_the_same_bytes(inside: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        (("lda", "-m", "tiny", "--dimensions", 3), "LDA of 3 genres has 2 dimensions at the most"),
+        (("lda", "-m", "tiny", "--dimensions", 3), "LDA of 3 genres has at most 2 dimensions"),
         (("pca", "-m", "bayes", "--of", "embeddings"), "is no net, and embeds nothing"),
         (("pca", "-m", "nobody"), "no entry 'nobody'"),
         (("pca", "-m", "tiny", "--data", "nothing"), "nothing"),

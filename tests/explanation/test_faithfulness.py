@@ -114,9 +114,10 @@ def test_area_is_the_mean_height() -> None:
     assert area(np.array([0.3, 0.3]), np.array([0.0, 1.0])) == pytest.approx(0.3)
 
 
-def test_likeness_is_spearmans_and_0_of_what_has_no_order() -> None:
+def test_likeness_is_spearmans_and_none_of_what_has_no_order() -> None:
     one, other = rng().normal(size=(2, 6, 7))
     assert likeness(one, other) == pytest.approx(spearmanr(one.ravel(), other.ravel()).statistic)
     assert likeness(one, np.exp(one)) == pytest.approx(1)
     assert likeness(one, -one) == pytest.approx(-1)
-    assert likeness(one, np.zeros((6, 7))) == 0
+    assert likeness(one, np.zeros((6, 7))) is None
+    assert likeness(np.ones((6, 7)), one) is None

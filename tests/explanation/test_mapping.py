@@ -226,7 +226,7 @@ def test_rows_of_more_columns_than_lda_can_hold_are_brought_to_components(
 @pytest.mark.parametrize(
     ("projection", "options", "word"),
     [
-        ("lda", {"n_dimensions": 3}, "LDA of 3 genres has 2 dimensions at the most, not 3"),
+        ("lda", {"n_dimensions": 3}, "LDA of 3 genres has at most 2 dimensions, not 3"),
         ("pca", {"of": "embeddings"}, "is no net, and embeds nothing"),
     ],
 )

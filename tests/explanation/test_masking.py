@@ -128,6 +128,24 @@ def test_seconds_are_taken_away_and_others_stay() -> None:
     torch.testing.assert_close(found[5_900:], tone(1_000)[0, 5_900:], atol=1e-4, rtol=0)
 
 
+def test_a_mask_begins_again_with_the_samples_of_a_short_song() -> None:
+    period = 3_137  # samples, of a song of eight frames: its last one ends 63 samples behind it
+    rng = np.random.default_rng(0)
+    noise = torch.from_numpy(rng.normal(size=period)).float()[torch.arange(12 * RATE) % period]
+    hide = Waves(
+        SPEC, n_frames=8, n_samples=len(noise), sample_rate=RATE, normalisation=identity(1),
+        period=period,
+    )  # fmt: skip
+    masks = torch.ones(1, 32, 8)
+    masks[:, :, 4:] = 0
+    found = hide(noise[None], masks)[0]
+    for first in range(period, len(noise) - period, period):  # 30 copies; frames would go astray
+        kept = slice(first + 450, first + 950)
+        torch.testing.assert_close(found[kept], noise[kept], atol=2e-3, rtol=0)
+        gone = found[first + 1_950 : first + period - 550]
+        assert loudness(gone) < 1e-3
+
+
 def test_gradients_reach_the_mask() -> None:
     masks = torch.ones(1, 32, 20, requires_grad=True)
     waves(RATE)(tone(1_000), masks).square().sum().backward()

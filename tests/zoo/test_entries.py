@@ -398,6 +398,20 @@ def test_ones_own_zoo_comes_first_and_its_file_names_the_default(tmp_path: Path)
         entries.default_entry([mine, shipped])
 
 
+def test_zoo_without_a_whole_entry_does_not_hide_the_next(tmp_path: Path) -> None:
+    mine, shipped = tmp_path / "mine", tmp_path / "shipped"
+    (tiny.entry(mine, "damaged") / CARD).write_text("{")
+    best = tiny.entry(shipped, "best")
+    assert entries.default_entry([mine, shipped]) == best
+
+
+def test_card_whose_name_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    card = tiny.entry(tmp_path, "plain") / CARD
+    card.write_text(card.read_text().replace('"plain"', '"../../elsewhere"', 1))
+    with pytest.raises(ZooError, match=r"name: '\.\./\.\./elsewhere' is no plain name"):
+        load_card(card.parent)
+
+
 def test_new_entries_go_to_the_users_choice_then_here_then_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
