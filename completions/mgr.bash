@@ -1,4 +1,3 @@
-
 _mgr_completion() {
     local IFS=$'
 '
@@ -9,4 +8,3 @@ _mgr_completion() {
 }
 
 complete -o default -F _mgr_completion mgr
-

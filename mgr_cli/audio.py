@@ -9,9 +9,12 @@ Channels are averaged. soxr resamples at its quality HQ, and is left out where t
 already has the wanted rate; its blocks are bit for bit what it gives for the whole track.
 
 What cannot be known before the end (truncated, silent, too short) is raised at the end, in
-place of a last block.
+place of a last block. A track has so many seconds, channels and samples at the most and its
+file so many bytes, see `config`; that bounds the time it takes, whatever is in it and even if it
+grows while it is read.
 """
 
+import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -22,7 +25,14 @@ from typing import IO, Self
 import numpy as np
 import soxr
 
-from mgr_cli.config import MAX_CHANNELS, MAX_SECONDS, MIN_SECONDS, SAMPLE_RATES
+from mgr_cli.config import (
+    MAX_AUDIO_BYTES,
+    MAX_AUDIO_VALUES,
+    MAX_CHANNELS,
+    MAX_SECONDS,
+    MIN_SECONDS,
+    SAMPLE_RATES,
+)
 from mgr_cli.decoders import AudioInfo, DecoderError, Source, decode
 from mgr_cli.errors import AudioError
 
@@ -133,8 +143,8 @@ def open_stream(path: Path, *, sample_rate: int | None) -> AudioStream:
     Raises
     ------
     AudioError
-        If the file is missing, a folder, unreadable, empty or not audio, holds no audio
-        stream, or announces a length, rate or number of channels beyond belief. While
+        If the file is missing, a folder, unreadable, empty, too large or not audio, holds no
+        audio stream, or announces a length, rate or number of channels beyond belief. While
         iterating: if it is damaged, truncated, silent, too short, too long, or its
         samples are not finite.
     ValueError
@@ -186,19 +196,37 @@ def shown(path: Path) -> str:
 
 def _open_file(path: Path, name: str) -> IO[bytes]:
     try:
-        state = path.stat()
-        if stat.S_ISDIR(state.st_mode):
-            raise AudioError(f"{name}: a folder where an audio file was expected; name a file")
-        if not stat.S_ISREG(state.st_mode):  # opening a pipe could wait for ever
-            raise AudioError(f"{name}: a pipe or device, not a file; save the audio to a file")
-        if state.st_size == 0:
-            raise AudioError(f"{name}: empty (0 bytes); fetch the file again")
-        return path.open("rb", buffering=0)
+        _expect_file(path.stat(), name)  # opening a device can do things to it
+        file = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115
     except FileNotFoundError as error:
         raise AudioError(f"{name}: no such file; check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         why = getattr(error, "strerror", None) or error
         raise AudioError(f"{name}: cannot be opened ({why}); check its permissions") from error
+    with ExitStack() as opening:
+        opening.enter_context(file)
+        _expect_file(os.fstat(file.fileno()), name)  # another may have taken its place since
+        opening.pop_all()
+    return file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _expect_file(state: os.stat_result, name: str) -> None:
+    if stat.S_ISDIR(state.st_mode):
+        raise AudioError(f"{name}: a folder where an audio file was expected; name a file")
+    if not stat.S_ISREG(state.st_mode):  # reading a pipe could wait for ever
+        raise AudioError(f"{name}: a pipe or device, not a file; save the audio to a file")
+    if state.st_size == 0:
+        raise AudioError(f"{name}: empty (0 bytes); fetch the file again")
+    if state.st_size > MAX_AUDIO_BYTES:
+        raise AudioError(
+            f"{name}: {state.st_size / 1e9:.0f} GB large, expected {MAX_AUDIO_BYTES / 1e9:.0f} GB "
+            "at the most; cut it into tracks"
+        )
 
 
 def _believe(name: str, info: AudioInfo) -> None:
@@ -213,8 +241,24 @@ def _believe(name: str, info: AudioInfo) -> None:
             f"{name}: announces a sample rate of {info.sample_rate} Hz, expected "
             f"{SAMPLE_RATES[0]} to {SAMPLE_RATES[1]}; it is damaged or no music"
         )
-    if info.seconds is not None and info.seconds > MAX_SECONDS:
-        raise _too_long(name, info.seconds)
+    if info.seconds is not None:
+        _allow(name, info, info.seconds)
+
+
+def _allow(name: str, info: AudioInfo, seconds: float) -> None:
+    """Refuse a track that is longer, or has more samples, than is read of any."""
+    if not seconds <= MAX_SECONDS:  # NaN is not
+        raise AudioError(
+            f"{name}: {seconds / 3600:.1f} h long, expected {MAX_SECONDS / 3600:.0f} h at the "
+            "most; cut it into tracks"
+        )
+    n_values = seconds * info.sample_rate * info.channels
+    if n_values > MAX_AUDIO_VALUES:
+        raise AudioError(
+            f"{name}: too large: {seconds / 3600:.1f} h of {info.channels} channels at "
+            f"{info.sample_rate} Hz are {n_values:.1e} samples, expected {MAX_AUDIO_VALUES:.1e} "
+            "at the most; cut it into tracks"
+        )
 
 
 def _check(name: str, source: Source) -> Generator[np.ndarray, None, None]:
@@ -233,8 +277,7 @@ def _check(name: str, source: Source) -> Generator[np.ndarray, None, None]:
                     f"{name}: holds samples that are not finite, or beyond 2**31, before "
                     f"{seconds:.1f} s; export it again from its source"
                 )
-            if seconds > MAX_SECONDS:
-                raise _too_long(name, seconds)
+            _allow(name, info, seconds)
             peak = max(peak, loudest)
             yield mono
     except DecoderError as error:
@@ -257,13 +300,6 @@ def _hear(name: str, seconds: float, peak: float) -> None:
             f"{name}: silent: its channels' average never reaches {SILENCE_DB:.0f} dB of full "
             "scale; name a track with sound"
         )
-
-
-def _too_long(name: str, seconds: float) -> AudioError:
-    return AudioError(
-        f"{name}: {seconds / 3600:.1f} h long, expected {MAX_SECONDS / 3600:.0f} h at the most; "
-        "cut it into tracks"
-    )
 
 
 def _mix(block: np.ndarray) -> np.ndarray:

@@ -12,15 +12,22 @@ average if every confidence were true [3]_. Log loss and Brier score [4]_ need n
 calibration with skill.
 
 *Temperature scaling* [2]_ divides the logits by one number T: above 1 it softens, below 1 it
-sharpens. No segment changes its mind; only how sure it is changes, and where segments disagree
-their pooled answer may. Guo fits T on single examples. Ours is fitted on tracks: each segment is
-tempered, the segments of a track vote, and T is what minimises the log loss of the votes, for the
-confidence of a track is what people read. The two differ. A mean of sure segments that disagree is
-unsure, so that tracks are often too modest where their segments are too bold, and T is below the
-one that the segments alone would ask for.
+sharpens. Guo takes the logits of single examples. Ours are the logarithms of what the segments of
+a track pool to, for the confidence of a track is what people read:
 
-Probabilities are enough: the logits of a softmax are their logarithms, but for a constant.
+- No answer changes, and no score of answers, as it may where each segment is tempered before they
+  vote. Only how sure an answer is does.
+- It mends what pooling does. A mean of sure segments that disagree is unsure, so that tracks are
+  often too modest where their segments are too bold; then T is below 1.
+- It is the same for a net and for a pipeline: probabilities are enough, for the logits of a
+  softmax are their logarithms, but for a constant.
+
+The log loss is convex in 1 / T, so there is one best. But there is none worth having where a vote
+gave some track's own genre exactly 0, as votes that count do: of that the logarithm is what floats
+can say, not what an entry thinks, and T would be about nothing else. Then it stays 1.
+
 Fit on the validation split, and judge on another: on the tracks it was fitted to, T flatters.
+On which of the tempered confidences to believe, see `trust`.
 
 References
 ----------
@@ -34,21 +41,22 @@ References
    Review 78(1), 1950, equation 2.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
-from mgr_cli import metrics, votes
-from mgr_cli.config import N_BOOTSTRAP, VOTE, VoteRule
+from mgr_cli import metrics, trust, votes
+from mgr_cli.config import N_BOOTSTRAP, PRECISION
+from mgr_cli.trust import Trust
 
 N_BINS = 15
-TEMPERATURES = (0.05, 20.0)  # lowest and highest that are tried
+# Lowest and highest that are believed: where all validation tracks are right, each sharper one
+# would do better on them.
+TEMPERATURES = (0.2, 20.0)
 
-_STARTS = 13  # temperatures tried first, 1 among them: the loss of a vote may have several minima
-# What float32 still tells from zero, as in `votes`: no segment says "impossible".
-_FLOOR = float(np.finfo(np.float32).tiny)
+_NOTHING = 2 * float(np.finfo(np.float32).tiny)  # what `votes` lifts zeros to is below
 
 
 @dataclass(frozen=True)
@@ -103,15 +111,18 @@ class Calibration:
     Attributes
     ----------
     temperature : float
-        By which its logits are divided, besides any by which they already were.
+        Of the pooled probabilities, besides any that they were tempered with already.
     n_tracks_fitted : int
         Tracks that it was fitted to.
+    trust : Trust
+        Which of the tempered confidences are to be believed, as those tracks have it.
     before, after : Reliability
         Of the judged tracks.
     """
 
     temperature: float
     n_tracks_fitted: int
+    trust: Trust
     before: Reliability
     after: Reliability
 
@@ -179,149 +190,85 @@ def chance_ece(
     return total / len(confidence) / n_resamples
 
 
-def tempered(probs: np.ndarray, temperature: float) -> np.ndarray:
-    """Make probabilities softer (above 1) or sharper (below 1), as if their logits were divided.
+def fit_temperature(probs: np.ndarray, truth: np.ndarray) -> float:
+    """Find the temperature that minimises the log loss of tracks.
+
+    On the tracks that it is fitted to the loss is never above that of temperature 1.
 
     Parameters
     ----------
-    probs : np.ndarray [shape=(..., n_classes)]
-        Probabilities. Those below what float32 tells from zero are lifted to that.
-    temperature : float
-        Positive.
-
-    Returns
-    -------
-    np.ndarray [shape=(..., n_classes)]
-        float64, ``p ** (1 / temperature)`` scaled to sum to one.
-
-    Raises
-    ------
-    ValueError
-        If the temperature is not positive, or a probability is outside [0, 1].
-    """
-    probs = np.asarray(probs, dtype=np.float64)
-    if not 0 < temperature < np.inf:
-        raise ValueError(f"temperature is {temperature}, expected a positive number")
-    if not ((probs >= 0) & (probs <= 1)).all():
-        raise ValueError("probs has values outside [0, 1]: apply softmax to logits first")
-    logits = np.log(np.maximum(probs, _FLOOR)) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
-
-
-def pooled(
-    segment_probs: Sequence[np.ndarray], *, temperature: float = 1.0, rule: VoteRule = VOTE
-) -> np.ndarray:
-    """Temper the segments of each track, and let them vote.
-
-    Parameters
-    ----------
-    segment_probs : sequence of np.ndarray [shape=(n_segments, n_classes)]
-        One array a track; every row sums to one.
-    temperature : float
-        Positive; 1 changes nothing.
-    rule : {"mean", "majority", "product"}
-        As in `votes.pool`.
-
-    Returns
-    -------
-    np.ndarray [shape=(n_tracks, n_classes)]
-        float64; rows sum to one.
-
-    Raises
-    ------
-    ValueError
-        If there is no track, or something is no probability.
-    """
-    if not len(segment_probs):
-        raise ValueError("there is no track to pool the segments of")
-    return np.stack(
-        [votes.pool(tempered(probs, temperature), rule=rule) for probs in segment_probs]
-    )
-
-
-def fit_temperature(
-    segment_probs: Sequence[np.ndarray], truth: np.ndarray, *, rule: VoteRule = VOTE
-) -> float:
-    """Find the temperature of the segments that minimises the log loss of their tracks.
-
-    On the tracks that it is fitted to the loss is never above that of temperature 1. A majority
-    counts winners, which no temperature changes: then it is 1.
-
-    Parameters
-    ----------
-    segment_probs : sequence of np.ndarray [shape=(n_segments, n_classes)]
-        One array a track; every row sums to one.
+    probs : np.ndarray [shape=(n_tracks, n_classes)]
+        What the segments of each track pool to.
     truth : np.ndarray [shape=(n_tracks,)]
         Class indices in [0, n_classes).
-    rule : {"mean", "majority", "product"}
-        As in `votes.pool`.
 
     Returns
     -------
     float
-        In `TEMPERATURES`. It is an end of these where no best one lies between, as when every
-        track is right.
+        In `TEMPERATURES`; an end of these where the best lies beyond, as when every track is
+        right. 1 where a track's own class was given nothing.
 
     Raises
     ------
     ValueError
-        If there is no track, the lengths differ, or something is no probability.
+        If there is no track, the lengths differ, an index is out of range, or something is no
+        probability.
     """
+    metrics.log_loss(probs, truth)  # which looks at both
+    rows = np.arange(len(truth))
+    if np.asarray(probs)[rows, truth].min() < _NOTHING:
+        return 1.0
+    logs = votes.logarithms(probs)
 
     def loss(exponent: float) -> float:
-        return metrics.log_loss(
-            pooled(segment_probs, temperature=float(np.exp(exponent)), rule=rule), truth
-        )
+        logits = logs * np.exp(-exponent)
+        return float((logsumexp(logits, axis=1) - logits[rows, truth]).mean())
 
-    low, high = np.log(TEMPERATURES)
-    starts = np.linspace(low, high, _STARTS)
-    starts[_STARTS // 2] = 0.0  # temperature 1, not nearly 1
-    losses = [loss(start) for start in starts]
-    best = int(np.argmin(losses))
-    around = starts[max(0, best - 1)], starts[min(_STARTS - 1, best + 1)]
-    found = minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-4})
-    tried = zip((*losses, found.fun), (*starts, found.x), strict=True)
-    exponent = min(tried, key=lambda each: (each[0], abs(each[1])))[1]  # 1 if nothing matters
-    return float(np.clip(np.exp(exponent), *TEMPERATURES))
+    low, high = (float(np.log(end)) for end in TEMPERATURES)
+    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-5})
+    best = min((0.0, float(found.x), low, high), key=loss)  # 1 if nothing matters
+    return float(np.clip(np.exp(best), *TEMPERATURES))
 
 
 def calibrate(
-    segment_probs: Sequence[np.ndarray],
+    probs: np.ndarray,
     truth: np.ndarray,
     *,
-    temperature: float,
-    n_tracks_fitted: int,
-    rule: VoteRule = VOTE,
+    judged: tuple[np.ndarray, np.ndarray] | None = None,
+    wanted: float = PRECISION,
     n_bins: int = N_BINS,
 ) -> Calibration:
-    """Judge a classifier's tracks before and after a temperature.
+    """Fit a temperature and a threshold to tracks, and judge others before and after.
 
     Parameters
     ----------
-    segment_probs : sequence of np.ndarray [shape=(n_segments, n_classes)]
-        One array a judged track; every row sums to one.
+    probs : np.ndarray [shape=(n_tracks, n_classes)]
+        What the segments of each validation track pool to.
     truth : np.ndarray [shape=(n_tracks,)]
         Class indices in [0, n_classes).
-    temperature : float
-        From `fit_temperature`, on other tracks than these.
-    n_tracks_fitted : int
-        How many those were.
-    rule : {"mean", "majority", "product"}
-        As in `votes.pool`.
+    judged : tuple of np.ndarray, optional
+        The same two of the tracks that are judged; the validation tracks by default.
+    wanted : float
+        Share of right answers, as of `trust.choose`.
     n_bins : int
         As in `reliability`.
 
     Raises
     ------
     ValueError
-        If there is no track, the lengths differ, or something is no probability.
+        As `fit_temperature` does, of either tracks.
     """
-    before, after = (
-        reliability(pooled(segment_probs, temperature=each, rule=rule), truth, n_bins=n_bins)
-        for each in (1.0, temperature)
+    temperature = fit_temperature(probs, truth)
+    fitted = votes.tempered(probs, temperature)
+    right = metrics.top_k(probs, truth, k=1)
+    own_probs, own_truth = (probs, truth) if judged is None else judged
+    return Calibration(
+        temperature=temperature,
+        n_tracks_fitted=len(truth),
+        trust=trust.choose(fitted.max(axis=1), right, wanted=wanted),
+        before=reliability(own_probs, own_truth, n_bins=n_bins),
+        after=reliability(votes.tempered(own_probs, temperature), own_truth, n_bins=n_bins),
     )
-    return Calibration(temperature, n_tracks_fitted, before, after)
 
 
 def _edges(n_bins: int) -> np.ndarray:

@@ -11,6 +11,7 @@ name, because some of its formats (playlists, concat lists) are texts that name 
 files. The length of a block is bounded whatever a header says.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -157,10 +158,30 @@ def _has_length(mp3: IO[bytes]) -> bool:
     return _MP3_LENGTH.search(first) is not None
 
 
+class _AsItWas:
+    """A file that ends where it ended when it was opened, though it may grow since."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._end = file.seek(0, os.SEEK_END)
+        file.seek(0)
+
+    def read(self, n_bytes: int) -> bytes:
+        return self._file.read(max(0, min(n_bytes, self._end - self._file.tell())))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            return self._file.seek(self._end + offset)
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
 def _by_ffmpeg(name: str, file: IO[bytes], resources: ExitStack) -> Source:
     try:
         container = resources.enter_context(
-            av.open(file, "r", container_options=_CONFINED, metadata_errors="replace")
+            av.open(_AsItWas(file), "r", container_options=_CONFINED, metadata_errors="replace")
         )
         kinds = sorted({stream.type for stream in container.streams})
         if "audio" not in kinds:
@@ -186,7 +207,7 @@ def _by_ffmpeg(name: str, file: IO[bytes], resources: ExitStack) -> Source:
         seconds=_announced(container, stream),
         decoder=_FFMPEG,
     )
-    return Source(info, _read_frames(first, frames, info))
+    return Source(info, _read_frames(_frame_samples(first), frames, info))
 
 
 def _announced(container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
@@ -201,10 +222,10 @@ def _announced(container: av.container.InputContainer, stream: av.AudioStream) -
 
 
 def _read_frames(
-    first: av.AudioFrame, others: Iterator[av.AudioFrame], info: AudioInfo
+    first: np.ndarray, others: Iterator[av.AudioFrame], info: AudioInfo
 ) -> Iterator[np.ndarray]:
     """Gather a codec's small frames into blocks."""
-    held, n_held, n_frames = [_frame_samples(first)], first.samples, block_frames(info)
+    held, n_held, n_frames = [first], len(first), block_frames(info)
     failure: av.error.FFmpegError | OSError | None = None
     try:
         for frame in others:
@@ -225,13 +246,20 @@ def _read_frames(
 
 def _frame_samples(frame: av.AudioFrame) -> np.ndarray:
     """Return a frame as (n, channels) float32; integers are scaled to [-1, 1)."""
-    values = frame.to_ndarray()
+    try:
+        values = frame.to_ndarray()
+    except ValueError as error:  # 64-bit integers; PyAV has no array for them
+        raise DecoderError(f"FFmpeg: gives samples as {frame.format.name}, unread") from error
     values = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
     if values.dtype.kind == "f":
-        return values.astype(np.float32, copy=False)
-    full_scale = 2.0 ** (8 * values.dtype.itemsize - 1)
-    offset = full_scale if values.dtype.kind == "u" else 0.0
-    return ((values - offset) / full_scale).astype(np.float32)
+        with np.errstate(over="ignore"):  # infinities are refused where all samples are checked
+            return values.astype(np.float32, copy=False)
+    full_scale = np.float32(2.0 ** (8 * values.dtype.itemsize - 1))
+    samples = values.astype(np.float32)
+    if values.dtype.kind == "u":
+        samples -= full_scale
+    samples /= full_scale
+    return samples
 
 
 def block_frames(info: AudioInfo) -> int:

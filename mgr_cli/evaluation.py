@@ -6,12 +6,13 @@ dataset with other genres or other features are judged is told in `genre_maps` a
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mgr_cli import calibration, genre_maps, judging, leaks, metrics
 from mgr_cli.calibration import Calibration
-from mgr_cli.config import SEED, TOPS, Progress, Split, silent
+from mgr_cli.config import PRECISION, SEED, TOPS, Progress, Split, silent
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import LeakError
 from mgr_cli.genre_maps import GenreMap
@@ -143,50 +144,25 @@ def evaluate(
     return _scored(found, seed)
 
 
-def calibrate(
-    predictor: Predictor,
-    dataset: PreparedDataset,
-    tested: Evaluation,
-    *,
-    genre_map: GenreMap | None = None,
-    trained_on: PreparedDataset | None = None,
-    allow_leak: bool = False,
-    progress: Progress = silent,
-) -> Calibration:
-    """Fit a temperature on the validation split, and tell how it does on what was tested.
+def calibrate(fitted: Evaluation, judged: Evaluation, *, wanted: float = PRECISION) -> Calibration:
+    """Fit a temperature and a threshold on one split, and tell how they do on another.
 
     Parameters
     ----------
-    predictor, dataset, genre_map, trained_on, allow_leak
-        As given to `evaluate`.
-    tested : Evaluation
+    fitted : Evaluation
+        Of the validation split.
+    judged : Evaluation
         Of the split that the calibration is told of.
-    progress : callable
-        Called after each validation track.
-
-    Raises
-    ------
-    LeakError, DatasetError
-        As `evaluate` does.
+    wanted : float
+        Share of right answers, as of `trust.choose`.
     """
-    fitted = tested
-    if tested.split != "valid":
-        fitted = evaluate(
-            predictor, dataset, split="valid", genre_map=genre_map, trained_on=trained_on,
-            allow_leak=allow_leak, progress=progress,
-        )  # fmt: skip
-    rule = fitted.assessment.vote
     return calibration.calibrate(
-        _opinions(tested),
-        tested.truth,
-        temperature=calibration.fit_temperature(_opinions(fitted), fitted.truth, rule=rule),
-        n_tracks_fitted=len(fitted.tracks),
-        rule=tested.assessment.vote,
+        fitted.probs, fitted.truth, judged=(judged.probs, judged.truth), wanted=wanted
     )
 
 
-def record(folder: Path, split: Split, assessment: Assessment) -> None:
-    """Write the scores on a split to the card of an entry.
+def record(folder: Path, found: Evaluation, *, calibrated: Calibration | None = None) -> None:
+    """Write the scores on a split to the card of an entry, and its calibration if there is one.
 
     Raises
     ------
@@ -194,8 +170,20 @@ def record(folder: Path, split: Split, assessment: Assessment) -> None:
         If the entry has no readable card.
     """
     card = load_card(folder)
-    figures = {**card.figures, split: assessment}
-    save_card(folder, card.model_copy(update={"figures": figures}))
+    changes: dict[str, Any] = {"figures": {**card.figures, found.split: found.assessment}}
+    if calibrated is not None:
+        changes |= learned(card, calibrated)
+    save_card(folder, card.model_copy(update=changes))
+
+
+def learned(card: Card, found: Calibration) -> dict[str, Any]:
+    """Return what a card learns of a calibration: its temperature, and whom to trust.
+
+    The probabilities that were calibrated had been tempered with the card's own temperature, so
+    the two are multiplied.
+    """
+    temperature = float(np.clip(card.temperature * found.temperature, *calibration.TEMPERATURES))
+    return {"temperature": temperature, "trust": found.trust}
 
 
 def _opinions(judged: Evaluation) -> list[np.ndarray]:

@@ -8,10 +8,13 @@ Every block of it goes to whoever wants it:
 
 Memory does not grow with the length of a track: log-mels and waveforms pass through in
 blocks, on disk where they are many, and the hand-crafted features, whose transforms want the
-whole waveform at once, are those of the first ten minutes.
+whole waveform at once, are those of the first ten minutes, of fewer above 96,000 Hz. On disk a
+day of sound takes 2 GB of log-mels (128 bands, 43 frames a second) or 8 GB of waveform at
+44,100 Hz; where there is no room for it, that is a problem of the track.
 """
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -23,6 +26,7 @@ from mgr_cli.files import Spool
 from mgr_cli.plans import Kind, Plan
 
 HANDCRAFTED_SECONDS = 600.0  # of a track, at the most: some 700 MB of memory at 44,100 Hz
+HANDCRAFTED_SAMPLES = round(HANDCRAFTED_SECONDS * 96_000)  # nor more: 1.6 GB of memory
 FULL_SCALE = 2**15  # of 16 bits
 ROWS_AT_ONCE = {"log-mel": 8_192, "waveform": 2**20, "handcrafted": 1}
 
@@ -52,9 +56,9 @@ class Extraction:
         self._sample_rate = sample_rate
         self._resampler = audio.Resampler(sample_rate, plan.spec.sample_rate)
         self._levels = LevelStream(plan.spec)
-        self._waveform = Spool(1)
+        self._waveform = Spool(1, dtype=np.int16)
         self._own: list[np.ndarray] = []
-        self._room = round(HANDCRAFTED_SECONDS * sample_rate)
+        self._room = min(round(HANDCRAFTED_SECONDS * sample_rate), HANDCRAFTED_SAMPLES)
         self._columns = [handcrafted.NAMES.index(name) for name in columns or handcrafted.NAMES]
         self._row = np.zeros((0, len(self._columns)), np.float32)
         self.problems: dict[Kind, str] = {}
@@ -63,8 +67,8 @@ class Extraction:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for kind in self._plan.kinds:
-            self.release(kind)
+        self._levels.close()
+        self._waveform.close()
 
     def release(self, kind: Kind) -> None:
         """Let go of one kind of features."""
@@ -83,15 +87,25 @@ class Extraction:
             self._push_resampled(self._resampler.push(block))
 
     def _push_resampled(self, block: np.ndarray) -> None:
-        if "log-mel" in self._plan.kinds:
-            self._levels.push(block)
-        if "waveform" in self._plan.kinds:
-            self._waveform.append(block[:, None])
+        self._keep("log-mel", lambda: self._levels.push(block))
+        self._keep("waveform", lambda: self._waveform.append(_as_integers(block)[:, None]))
+
+    def _keep(self, kind: Kind, keep: Callable[[], None]) -> None:
+        if kind not in self._plan.kinds or kind in self.problems:
+            return
+        try:
+            keep()
+        except OSError as error:
+            self.problems[kind] = (
+                f"its {kind} does not fit into {tempfile.gettempdir()} ({error.strerror}); make "
+                "room there, or name another folder in TMPDIR"
+            )
+            self.release(kind)
 
     def finish(self) -> None:
         """End the track; only then can it be read."""
         self._push_resampled(self._resampler.finish())
-        self._levels.finish()
+        self._keep("log-mel", self._levels.finish)
         if "handcrafted" not in self._plan.kinds:
             return
         waveform = np.concatenate([np.zeros(0, np.float32), *self._own])
@@ -123,9 +137,7 @@ class Extraction:
             case "log-mel":
                 return self._levels.read(start, stop)
             case "waveform":
-                whole = np.rint(self._waveform.read(start, stop).T * FULL_SCALE)
-                clipped: np.ndarray = np.clip(whole, -FULL_SCALE, FULL_SCALE - 1) / FULL_SCALE
-                return clipped.astype(np.float32)
+                return self._waveform.read(start, stop).T / np.float32(FULL_SCALE)
             case "handcrafted" | "table":
                 return self._row[start:stop].T
 
@@ -135,3 +147,9 @@ class Extraction:
         for start in range(0, n_rows, at_once):
             yield self.read(kind, start, min(start + at_once, n_rows))
         self.release(kind)
+
+
+def _as_integers(block: np.ndarray) -> np.ndarray:
+    """Round a waveform to 16 bits, int16 of the same shape; what is beyond them is clipped."""
+    whole: np.ndarray = np.clip(np.rint(block * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1)
+    return whole.astype(np.int16)

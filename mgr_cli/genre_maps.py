@@ -11,7 +11,8 @@ Pop: pop
 Tracks of other genres are left out. So are the entry's other genres, as if it did not know them:
 the probabilities of those that are left are scaled to sum to one, segment by segment, before the
 segments vote. Two genres of a dataset that are one to the entry (``Folk: country`` beside
-``Country: country``) are judged as one.
+``Country: country``) are judged as one. Whether an answer is believed stays what it was in the
+entry's own genres, for its threshold is of those.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,13 +20,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from mgr_cli import votes
 from mgr_cli.errors import DatasetError
+from mgr_cli.files import read_yaml
 from mgr_cli.prediction import Prediction
 
-MAX_BYTES = 2**20
 _JOINED = " + "
 
 
@@ -62,7 +62,9 @@ class GenreMap:
             prediction,
             genres=self.genres,
             segment_probs=segment_probs,
-            probs=votes.pool(segment_probs, rule=prediction.vote),
+            probs=votes.pool(
+                segment_probs, rule=prediction.vote, temperature=prediction.temperature
+            ),
             genre=self.genres[votes.decide(segment_probs, rule=prediction.vote)],
         )
 
@@ -109,7 +111,11 @@ def read(path: Path, genres: Sequence[str], classes: Sequence[str]) -> GenreMap:
         If it cannot be read, names a genre that is not there, gives one of the entry's genres to
         two that differ, or leaves fewer than two.
     """
-    means = _checked(path, _read(path), genres, classes)
+    try:
+        said = read_yaml(path)
+    except ValueError as error:
+        raise DatasetError(str(error)) from error
+    means = _checked(path, said, genres, classes)
     joined: dict[tuple[int, ...], list[str]] = {}
     for genre in genres:  # in their order, not in the file's
         if genre in means:
@@ -131,18 +137,6 @@ def read(path: Path, genres: Sequence[str], classes: Sequence[str]) -> GenreMap:
         {name: place for place, names in enumerate(joined.values()) for name in names},
         tuple(joined),
     )
-
-
-def _read(path: Path) -> object:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DatasetError(f"{path}: larger than {MAX_BYTES} bytes")
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise DatasetError(f"{path}: not YAML ({said})") from error
 
 
 def _checked(

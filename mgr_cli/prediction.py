@@ -8,18 +8,27 @@ and in a temporary file beyond, so that memory does not grow with its length. Th
 `judge`, which reads a track's features wherever they lie.
 """
 
+import ctypes
+import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from mgr_cli import audio, votes
+from mgr_cli import intake, votes
 from mgr_cli.config import PREDICT_BATCH, PREDICT_VALUES, VoteRule
-from mgr_cli.errors import AudioError, MgrError
+from mgr_cli.content import CONTENTS, Content
+from mgr_cli.errors import MgrError
 from mgr_cli.extraction import Extraction
 from mgr_cli.inputs import InMemory, Track
+from mgr_cli.intake import Facts, Song
 from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import Card, load_card
+
+Runtime = Literal["auto", "onnx", "torch"]
+"""What runs an entry, see `Predictor.load`."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class Prediction:
     genres : tuple of str
         In class order.
     probs : np.ndarray [shape=(n_classes,)]
-        Pooled over the segments; they sum to one.
+        Pooled over the segments, and tempered as the card says; they sum to one.
     genre : str
         The winner of the vote.
     vote : {"mean", "majority", "product"}
@@ -48,6 +57,12 @@ class Prediction:
         Whether the track was shorter than a segment and was repeated to fill one.
     decoder : str
         What read the file; empty if there was none.
+    contents : tuple of {"music", "speech", "noise", "silence"}
+        What each segment holds; empty where nobody listened.
+    is_unsure : bool
+        Whether the entry is less sure than its card asks for.
+    temperature : float
+        What the probabilities were tempered with.
     """
 
     genres: tuple[str, ...]
@@ -60,6 +75,15 @@ class Prediction:
     seconds: float
     padded: bool
     decoder: str = ""
+    contents: tuple[Content, ...] = ()
+    is_unsure: bool = False
+    temperature: float = 1.0
+
+    @property
+    def content(self) -> Content:
+        """What most of the segments hold; music where nobody listened."""
+        held = Counter(self.contents or ("music",))
+        return max(CONTENTS, key=lambda content: held[content])
 
     @property
     def confidence(self) -> float:
@@ -104,7 +128,13 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, folder: Path, *, device: str = "auto", vote: VoteRule | None = None
+        cls,
+        folder: Path,
+        *,
+        device: str = "auto",
+        vote: VoteRule | None = None,
+        runtime: Runtime = "auto",
+        threads: int | None = None,
     ) -> "Predictor":
         """Load an entry of the zoo.
 
@@ -116,14 +146,28 @@ class Predictor:
             Where its net runs; auto takes a GPU if there is one.
         vote : {"mean", "majority", "product"}, optional
             The card's own by default.
+        runtime : {"auto", "onnx", "torch"}
+            What runs it: onnxruntime its graph, on the CPU, or torch (of a pipeline scikit-learn)
+            the model itself. auto is the graph on the CPU where there is one, else the model; they
+            agree within 1e-5 in each probability.
+        threads : int, optional
+            That a graph runs on; as many as there are cores by default.
 
         Raises
         ------
         ZooError
-            If the entry is damaged.
+            If the entry is damaged, or has no graph and one is asked for.
+        MgrError
+            If a GPU is asked for and there is none, or for a graph, which needs none.
         """
         card = load_card(folder)
-        place = chosen_device(device)
+        if runtime == "onnx" and device == "cuda":
+            raise MgrError("a graph runs on the CPU; leave --device out, or say cpu")
+        place = "cpu" if runtime == "onnx" else chosen_device(device)
+        if runtime == "onnx" or (runtime == "auto" and place == "cpu" and card.graph):
+            from mgr_cli.zoo import sessions
+
+            return cls(card, sessions.load_graph(folder, card, threads=threads), vote=vote)
         model = weights.load_model(folder, card, device=place)
         return cls(card, weights.score_with(model, card, device=place), vote=vote)
 
@@ -137,23 +181,8 @@ class Predictor:
         ZooError
             If the entry judges what cannot be computed of sound.
         """
-        card = self.card
-        with (
-            audio.open_stream(path, sample_rate=None) as stream,
-            Extraction(card.plan, stream.info.sample_rate, columns=card.columns) as track,
-        ):
-            for block in stream:
-                track.push(block)
-            track.finish()
-            for problem in track.problems.values():
-                raise AudioError(f"{audio.shown(path)}: {problem}")
-            if not all(track.n_rows(kind) for kind in card.eats):
-                raise AudioError(
-                    f"{audio.shown(path)}: {stream.seconds:.2f} s are too short for the frames "
-                    f"of {card.name}, one is {1 / card.features.frame_rate:.2f} s"
-                )
-            prediction = self.judge(track, seconds=stream.seconds)
-            return replace(prediction, decoder=stream.info.decoder)
+        with intake.open_song(path, self.card) as song:
+            return self.judge_song(song)
 
     def from_waveform(self, waveform: np.ndarray) -> Prediction:
         """Predict the genre of a waveform.
@@ -209,44 +238,78 @@ class Predictor:
         seconds : float, optional
             Length of the track; that of its rows by default.
         """
-        card, inputs = self.card, self._inputs
-        n_rows = track.n_rows(inputs.kinds[0])
-        firsts = inputs.starts(n_rows)
-        probs = [
-            self.score(
-                inputs.batch(
-                    inputs.segment(track, first) for first in firsts[begin : begin + self.at_once]
-                )
-            )
-            for begin in range(0, len(firsts), self.at_once)
-        ]
-        segment_probs = np.concatenate(probs).astype(np.float64)
-        whole = (n_rows / inputs.rate if inputs.rate else 0.0) if seconds is None else seconds
-        return Prediction(
-            genres=card.classes,
-            probs=votes.pool(segment_probs, rule=self.vote),
-            genre=card.classes[votes.decide(segment_probs, rule=self.vote)],
-            vote=self.vote,
-            segment_probs=segment_probs,
-            starts=tuple(first / inputs.rate if inputs.rate else 0.0 for first in firsts),
-            segment_seconds=inputs.length / inputs.rate if inputs.rate else whole,
-            seconds=whole,
-            padded=n_rows < inputs.length,
-        )
+        return self.judge_song(intake.song_of(track, self._inputs, seconds=seconds))
+
+    def judge_song(self, song: Song) -> Prediction:
+        """Predict the genre of a song whose segments are at hand."""
+        probs = [self.score(batch) for batch in song.batches(self.at_once)]
+        return conclude(self.card, song.facts, np.concatenate(probs), vote=self.vote)
+
+
+def conclude(card: Card, facts: Facts, segment_probs: np.ndarray, *, vote: VoteRule) -> Prediction:
+    """Let the segments of a track vote.
+
+    Parameters
+    ----------
+    card : Card
+        Of the entry that judged them.
+    facts : Facts
+        Of the track.
+    segment_probs : np.ndarray [shape=(n_segments, n_classes)]
+        What it said of each.
+    vote : {"mean", "majority", "product"}
+        How they vote. The card's temperature and trust are those of its own vote: by another one
+        confidences are as they come, and every answer is believed.
+    """
+    segment_probs = segment_probs.astype(np.float64)
+    is_own = vote == card.vote
+    temperature = card.temperature if is_own else 1.0
+    prediction = Prediction(
+        genres=card.classes,
+        probs=votes.pool(segment_probs, rule=vote, temperature=temperature),
+        genre=card.classes[votes.decide(segment_probs, rule=vote)],
+        vote=vote,
+        segment_probs=segment_probs,
+        starts=facts.starts,
+        segment_seconds=facts.segment_seconds,
+        seconds=facts.seconds,
+        padded=facts.padded,
+        decoder=facts.decoder,
+        contents=facts.contents,
+        temperature=temperature,
+    )
+    believed = not is_own or card.trust is None or card.trust.believes(prediction.confidence)
+    return replace(prediction, is_unsure=not believed)
 
 
 def chosen_device(device: str) -> str:
     """Resolve "auto": a GPU if there is one.
+
+    Torch is imported only to ask for a GPU that may be there.
 
     Raises
     ------
     MgrError
         If a GPU is asked for and there is none.
     """
+    if device == "cpu" or (device == "auto" and "torch" not in sys.modules and not _has_driver()):
+        return "cpu"
     import torch
 
-    if device == "cuda" and not torch.cuda.is_available():
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
         raise MgrError("there is no GPU that torch can use here; leave --device out, or say cpu")
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cpu"
+
+
+def _has_driver() -> bool:
+    """Tell whether NVIDIA's driver is installed and knows of a GPU; True if it cannot say."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        if driver.cuInit(0):
+            return False
+        return bool(driver.cuDeviceGetCount(ctypes.byref(count)) or count.value)
+    except (OSError, AttributeError):  # no driver, or one of the last century
+        return False

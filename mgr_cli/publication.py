@@ -1,4 +1,9 @@
-"""From trained weights to an entry of the zoo, with its card and its figures."""
+"""From trained weights to an entry of the zoo, with its card and its figures.
+
+The validation split says how good the entry is, at which temperature its confidence is to be
+relied on, and from which confidence on it is believed. Few tracks say nothing of the last two; then
+the card has neither, and all answers are believed.
+"""
 
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -7,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from mgr_cli.config import VOTE, Progress, silent
+from mgr_cli.config import FEWEST_CALIBRATED, PRECISION, VOTE, Progress, silent
 from mgr_cli.data.dataset import PreparedDataset
-from mgr_cli.evaluation import evaluate
+from mgr_cli.evaluation import calibrate, evaluate, learned
 from mgr_cli.fitting import Fitted
 from mgr_cli.plans import VECTORS
 from mgr_cli.prediction import Predictor
@@ -35,6 +40,7 @@ def publish(
     *,
     name: str | None = None,
     licence: str = "not stated",
+    precision: float = PRECISION,
     progress: Progress = silent,
 ) -> Path:
     """Save a net or a pipeline as an entry of a zoo, with its figures on the validation split.
@@ -51,6 +57,8 @@ def publish(
         Architecture and dataset by default, with a number behind if that is taken.
     licence : str
         Of the weights, for the card.
+    precision : float
+        Share of right answers among those that are to be believed.
     progress : callable
         Called after each validation track.
 
@@ -96,7 +104,10 @@ def publish(
     )
     predictor = Predictor(card, weights.score_with(model, card))
     valid = evaluate(predictor, dataset, split="valid", seed=trained.seed, progress=progress)
-    card = card.model_copy(update={"figures": {"valid": valid.assessment}})
+    changes: dict[str, Any] = {"figures": {"valid": valid.assessment}}
+    if len(valid.tracks) >= FEWEST_CALIBRATED:
+        changes |= learned(card, calibrate(valid, valid, wanted=precision))
+    card = card.model_copy(update=changes)
     return entries.save(card, model, zoo, rng=np.random.default_rng(trained.seed))
 
 

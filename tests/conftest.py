@@ -1,6 +1,17 @@
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before a test imports onnxruntime
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is one a core, and threads that wait cost more
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before a test imports numpy or torch
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep journals and logs out of the folder of whoever runs the tests."""
+    monkeypatch.setenv("MGR_STATE", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture(scope="session")

@@ -267,11 +267,32 @@ def test_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     assert message(tmp_path / "pipe.wav").startswith("a pipe or device")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_pipe_that_takes_the_files_place_is_refused_without_waiting(
+    wav: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swapped(path: str, flags: int) -> int:
+        wav.unlink()
+        os.mkfifo(wav)
+        return opened(path, flags)
+
+    opened = audio._open_at_once
+    monkeypatch.setattr(audio, "_open_at_once", swapped)
+    assert message(wav).startswith("a pipe or device")
+
+
+def test_links_that_lead_nowhere_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").symlink_to(tmp_path / "a.wav")
+    assert message(tmp_path / "a.wav").startswith("cannot be opened (Too many levels")
+    (tmp_path / "b.wav").symlink_to(tmp_path / "gone.wav")
+    assert message(tmp_path / "b.wav") == "no such file; check the path"
+
+
 def test_unreadable_file(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:  # file modes mean nothing to root
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert message(wav) == "cannot be opened (Permission denied); check its permissions"
 
 
@@ -429,6 +450,19 @@ def test_impossible_samples(tmp_path: Path, value: float) -> None:
 
 
 @pytest.mark.filterwarnings("error")
+def test_doubles_beyond_float32_are_found(tmp_path: Path) -> None:
+    # FFmpeg encodes from float32: one sample is then written over in the file.
+    samples = audio_files.tones(1, RATE, n_channels=1)
+    samples[100] = 0.123
+    path = audio_files.encode(
+        tmp_path / "a.mka", samples, RATE, codec="pcm_f64le", container="matroska"
+    )
+    data = path.read_bytes().replace(struct.pack("<d", samples[100, 0]), struct.pack("<d", 1e300))
+    path.write_bytes(data)
+    assert message(path).startswith("holds samples that are not finite, or beyond 2**31")
+
+
+@pytest.mark.filterwarnings("error")
 def test_infinities_that_cancel_are_found(tmp_path: Path) -> None:
     samples = audio_files.tones(1, RATE)
     samples[5] = np.inf, -np.inf
@@ -499,6 +533,76 @@ def test_undecodable_name_can_be_opened(tmp_path: Path, wav: Path) -> None:
         path = tmp_path / "\udcff\n.wav"
         path.write_bytes(whole.read_bytes())
         assert len(audio.load(path, sample_rate=RATE)) >= RATE
+
+
+# Limits
+
+
+def test_file_of_a_terabyte_is_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # libsndfile would look through all of an Ogg for its last page.
+    path = audio_files.write(tmp_path / "a.ogg", audio_files.tones(1, RATE), RATE)
+    monkeypatch.setattr(decoders, "decode", None)
+    os.truncate(path, 2**40)
+    assert message(path) == "1100 GB large, expected 69 GB at the most; cut it into tracks"
+
+
+def test_header_with_more_samples_than_a_day_of_stereo_is_refused(tmp_path: Path) -> None:
+    # 64 channels at 768,000 Hz for six minutes: 1.77e10 samples, 2³⁴ being 1.72e10.
+    path = audio_files.write(tmp_path / "a.wav", np.full((8, 64), 0.5), 768_000, format="RF64")
+    data = bytearray(path.read_bytes())
+    size = 360 * 768_000 * 64 * 2
+    at = data.index(b"ds64") + 8
+    data[at : at + 24] = struct.pack("<3Q", len(data) + size, size, size // 128)
+    path.write_bytes(data)
+    os.truncate(path, len(data) - 8 * 128 + size)
+    with pytest.raises(AudioError, match=r"64 channels at 768000 Hz are 1\.8e\+10 samples"):
+        audio.open_stream(path, sample_rate=RATE)
+
+
+def test_a_day_of_stereo_at_48_khz_is_within_the_limits() -> None:
+    n_values = config.MAX_SECONDS * 48_000 * 2
+    assert n_values <= config.MAX_AUDIO_VALUES
+    assert n_values * 8 <= config.MAX_AUDIO_BYTES  # as 64-bit floats
+
+
+def test_too_many_samples_are_refused_where_no_header_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = audio_files.encode(
+        tmp_path / "a.aac", audio_files.tones(22, RATE), RATE, codec="aac", container="adts"
+    )
+    monkeypatch.setattr(audio, "MAX_AUDIO_VALUES", 2 * 15 * RATE)
+    with audio.open_stream(path, sample_rate=RATE) as stream:
+        next(stream)
+        with pytest.raises(AudioError, match="too large: "):
+            list(stream)
+
+
+def test_samples_that_pyav_has_no_array_for_are_refused(tmp_path: Path) -> None:
+    path = audio_files.encode(
+        tmp_path / "a.wav", audio_files.tones(1, RATE), RATE, codec="pcm_s64le", container="wav"
+    )
+    assert "FFmpeg: gives samples as s64" in message(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "container"), [("aac", "aac", "adts"), ("mka", "pcm_s16le", "matroska")]
+)
+def test_file_that_grows_ends_where_it_ended_when_it_was_opened(
+    tmp_path: Path, suffix: str, codec: str, container: str
+) -> None:
+    samples = audio_files.tones(22, RATE)
+    path = audio_files.encode(
+        tmp_path / f"a.{suffix}", samples, RATE, codec=codec, container=container
+    )
+    whole = audio.load(path, sample_rate=RATE)
+    with audio.open_stream(path, sample_rate=RATE) as stream:
+        with path.open("ab") as file:
+            file.write(path.read_bytes() * 3)
+        grown = np.concatenate(list(stream))
+    np.testing.assert_array_equal(grown, whole)
 
 
 # Memory

@@ -1,12 +1,10 @@
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from sklearn import metrics as reference
 
-from mgr_cli import calibration, metrics, votes
+from mgr_cli import calibration, metrics, trust, votes
 from mgr_cli.config import VOTE_RULES, VoteRule
 
 # Four tracks of two genres. Winners 0, 0, 1, 1 with confidences 0.9, 0.8, 0.6, 0.85; the
@@ -38,6 +36,12 @@ def tracks(
     truth = rng.integers(0, 4, n)
     logits = rng.normal(0, 4, (n, n_segments, 4)) + 3 * np.eye(4)[truth][:, np.newaxis]
     return [softmax(each) for each in logits], truth
+
+
+def pooled(*, n: int = 60, seed: int = 0, rule: VoteRule = "mean") -> tuple[np.ndarray, np.ndarray]:
+    """Let the segments of such tracks vote."""
+    segments, truth = tracks(n=n, seed=seed)
+    return np.stack([votes.pool(each, rule=rule) for each in segments]), truth
 
 
 def ece_one_by_one(probs: np.ndarray, truth: np.ndarray, n_bins: int) -> tuple[float, float]:
@@ -138,144 +142,106 @@ def test_what_has_no_reliability_is_refused(
         calibration.reliability(probs, np.array(truth), n_bins=n_bins)
 
 
-# --- tempering --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("temperature", [0.1, 0.7, 1.0, 3.0, 20.0])
-def test_tempered_probabilities_are_the_softmax_of_divided_logits(temperature: float) -> None:
-    logits = np.random.default_rng(0).normal(0, 3, (50, 8))
-    found = calibration.tempered(softmax(logits), temperature)
-    np.testing.assert_allclose(found, softmax(logits, temperature), atol=1e-12)
-
-
-def test_tempered_by_hand() -> None:
-    # 0.8 and 0.2 are as 4 to 1; their roots as 2 to 1, their squares as 16 to 1.
-    np.testing.assert_allclose(calibration.tempered(np.array([0.8, 0.2]), 2.0), [2 / 3, 1 / 3])
-    np.testing.assert_allclose(calibration.tempered(np.array([0.8, 0.2]), 0.5), [16 / 17, 1 / 17])
-
-
-def test_zero_means_less_than_float32_can_say() -> None:
-    # Its smallest normal number is 2 ** -126, and the twentieth root of that 2 ** -6.3.
-    found = calibration.tempered(np.array([1.0, 0.0]), 20.0)
-    np.testing.assert_allclose(found, np.array([1, 2**-6.3]) / (1 + 2**-6.3), rtol=1e-12)
-    np.testing.assert_array_equal(calibration.tempered(np.zeros(4), 0.05), np.full(4, 0.25))
-
-
-def test_the_sharpest_temperature_leaves_the_winner_alone() -> None:
-    found = calibration.tempered(np.array([[0.3, 0.5, 0.2], [0.5, 0.5, 0.0]]), 1e-4)
-    np.testing.assert_array_equal(found, [[0, 1, 0], [0.5, 0.5, 0]])
-
-
-@pytest.mark.parametrize("temperature", [0.3, 5.0])
-def test_no_segment_changes_its_mind(temperature: float) -> None:
-    segments = np.concatenate(tracks()[0]).astype(np.float32)
-    found = calibration.tempered(segments, temperature)
-    np.testing.assert_array_equal(found.argmax(axis=1), segments.argmax(axis=1))
-
-
-@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf])
-def test_what_is_no_temperature_is_refused(temperature: float) -> None:
-    with pytest.raises(ValueError, match="expected a positive number"):
-        calibration.tempered(PROBS, temperature)
-
-
-def test_logits_are_not_tempered() -> None:
-    with pytest.raises(ValueError, match="softmax"):
-        calibration.tempered(np.array([2.0, -1.0]), 2.0)
-
-
-@pytest.mark.parametrize("rule", VOTE_RULES)
-def test_pooled_tracks_are_the_votes_of_their_tempered_segments(rule: VoteRule) -> None:
-    segments = [np.array([[0.8, 0.2], [0.5, 0.5]]), np.array([[0.2, 0.8]])]
-    found = calibration.pooled(segments, temperature=2.0, rule=rule)
-    halves = np.array([[2 / 3, 1 / 3], [0.5, 0.5]])
-    np.testing.assert_allclose(found[0], votes.pool(halves, rule=rule))
-    np.testing.assert_allclose(found[1], votes.pool(np.array([[1 / 3, 2 / 3]]), rule=rule))
-
-
 # --- fitting ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_temperature_that_made_the_truths_is_found(temperature: float) -> None:
     logits, truth = synthetic(1_500, temperature=temperature)
-    found = calibration.fit_temperature(list(softmax(logits)[:, np.newaxis]), truth)
+    found = calibration.fit_temperature(softmax(logits), truth)
     # With so many tracks a fit has a standard error of 1 to 5 %, the most at temperature 1.
     assert found == pytest.approx(temperature, rel=0.15)
 
 
-def test_one_segment_a_track_is_fitted_as_by_guo() -> None:
-    # His loss on logits, minimised by another method: a fine grid.
-    logits, truth = synthetic(300, temperature=1.7)
-    grid = np.geomspace(1, 3, 500)
-    right = torch.from_numpy(truth)
-    losses = [float(F.cross_entropy(torch.from_numpy(logits / t), right)) for t in grid]
-    found = calibration.fit_temperature(list(softmax(logits)[:, np.newaxis]), truth)
-    assert found == pytest.approx(grid[np.argmin(losses)], rel=0.003)
+@pytest.mark.parametrize("honest", [0.6, 1.7])
+def test_temperature_is_that_of_guo(honest: float) -> None:
+    # His loss on logits, minimised by torch.
+    logits, truth = synthetic(300, temperature=honest)
+    exponent = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([exponent], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        tempered = torch.from_numpy(logits) / exponent.exp()
+        loss = F.cross_entropy(tempered, torch.from_numpy(truth))
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    found = calibration.fit_temperature(softmax(logits), truth)
+    assert found == pytest.approx(float(exponent.detach().exp()), rel=1e-4)
 
 
-@pytest.mark.parametrize("rule", ["mean", "product"])
-def test_no_other_temperature_has_a_lower_loss(rule: VoteRule) -> None:
-    segments, truth = tracks()
-
-    def loss(temperature: float) -> float:
-        soft = [calibration.tempered(each, temperature) for each in segments]
-        return metrics.log_loss(np.stack([votes.pool(each, rule=rule) for each in soft]), truth)
-
-    found = calibration.fit_temperature(segments, truth, rule=rule)
+def test_no_other_temperature_has_a_lower_loss() -> None:
+    probs, truth = pooled()
+    found = calibration.fit_temperature(probs, truth)
     grid = np.geomspace(*calibration.TEMPERATURES, 300)
-    assert loss(found) <= min(loss(float(each)) for each in grid) + 1e-9
-    assert loss(found) < loss(1.0)
+    losses = [metrics.log_loss(votes.tempered(probs, float(each)), truth) for each in grid]
+    best = metrics.log_loss(votes.tempered(probs, found), truth)
+    assert best <= min(losses) + 1e-9
+    assert best < metrics.log_loss(probs, truth)
 
 
-def test_tracks_and_not_segments_are_fitted() -> None:
-    # The same segments as tracks of their own ask for another temperature.
+def test_votes_of_sure_segments_that_disagree_are_sharpened() -> None:
+    # What the segments alone would ask for is far above what their votes do.
     segments, truth = tracks()
-    singles = [row[np.newaxis] for track in segments for row in track]
-    of_tracks = calibration.fit_temperature(segments, truth)
-    of_segments = calibration.fit_temperature(singles, np.repeat(truth, 5))
-    assert of_tracks < 0.8 * of_segments
+    alone = calibration.fit_temperature(np.concatenate(segments), np.repeat(truth, 5))
+    assert calibration.fit_temperature(*pooled()) < 0.9 < 1.1 < alone
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_loss_never_rises_where_it_is_fitted(seed: int) -> None:
-    segments, truth = tracks(n=12, seed=seed)
-    temperature = calibration.fit_temperature(segments, truth)
-    found = calibration.calibrate(segments, truth, temperature=temperature, n_tracks_fitted=12)
+@pytest.mark.parametrize("rule", VOTE_RULES)
+@pytest.mark.parametrize("seed", range(3))
+def test_loss_never_rises_where_it_is_fitted(seed: int, rule: VoteRule) -> None:
+    probs, truth = pooled(n=12, seed=seed, rule=rule)
+    found = calibration.calibrate(probs, truth)
     assert found.after.log_loss <= found.before.log_loss
 
 
-def test_majority_is_left_alone() -> None:
-    segments, truth = tracks()
-    assert calibration.fit_temperature(segments, truth, rule="majority") == 1.0
+def test_votes_that_gave_a_truth_nothing_are_left_alone() -> None:
+    probs = np.array([[0.75, 0.25, 0.0], [1.0, 0.0, 0.0], [0.5, 0.25, 0.25]])
+    assert calibration.fit_temperature(probs, np.array([1, 2, 0])) == 1.0
+    # Nothing for a genre that is not true is no matter: three of these are right.
+    assert calibration.fit_temperature(probs, np.array([0, 0, 0])) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(("truth", "end"), [(0, 0), (1, 1)])
 def test_all_right_or_all_wrong_goes_to_an_end(truth: int, end: int) -> None:
-    segments = [np.array([[0.6, 0.4]])] * 3
-    found = calibration.fit_temperature(segments, np.full(3, truth))
-    assert found == pytest.approx(calibration.TEMPERATURES[end], rel=1e-3)
+    found = calibration.fit_temperature(np.array([[0.6, 0.4]] * 3), np.full(3, truth))
+    assert found == pytest.approx(calibration.TEMPERATURES[end])
 
 
-def test_calibration_shows_the_tracks_before_and_after() -> None:
-    segments, truth = tracks()
-    found = calibration.calibrate(segments, truth, temperature=0.5, n_tracks_fitted=7, n_bins=10)
-    for shown, temperature in ((found.before, 1.0), (found.after, 0.5)):
-        probs = np.stack([votes.pool(calibration.tempered(p, temperature)) for p in segments])
-        assert shown == calibration.reliability(probs, truth, n_bins=10)
-    assert (found.temperature, found.n_tracks_fitted) == (0.5, 7)
+def test_what_no_temperature_changes_is_left_alone() -> None:
+    assert calibration.fit_temperature(np.full((5, 4), 0.25), np.arange(5) % 4) == 1.0
+
+
+def test_calibration_shows_the_judged_tracks_before_and_after() -> None:
+    (probs, truth), judged = pooled(), pooled(n=30, seed=1)
+    found = calibration.calibrate(probs, truth, judged=judged, wanted=0.9, n_bins=10)
+    assert found.temperature == calibration.fit_temperature(probs, truth)
+    assert found.n_tracks_fitted == 60
+    own, labels = judged
+    assert found.before == calibration.reliability(own, labels, n_bins=10)
+    tempered = votes.tempered(own, found.temperature)
+    assert found.after == calibration.reliability(tempered, labels, n_bins=10)
+    sure = votes.tempered(probs, found.temperature).max(axis=1)
+    assert found.trust == trust.choose(sure, probs.argmax(axis=1) == truth, wanted=0.9)
+
+
+def test_tracks_that_are_fitted_are_judged_where_no_others_are_named() -> None:
+    probs, truth = pooled()
+    assert calibration.calibrate(probs, truth) == calibration.calibrate(
+        probs, truth, judged=(probs, truth)
+    )
 
 
 @pytest.mark.parametrize(
-    ("segments", "truth", "found"),
+    ("probs", "truth", "found"),
     [
-        ([], [], "no track"),
-        ([PROBS], [0, 1], "1 rows of probs and 2 of truth"),
-        ([3 * PROBS], [0], "softmax"),
+        (np.zeros((0, 2)), [], r"\(0,\)"),
+        (PROBS, [0, 1], "4 rows of probs and 2 of truth"),
+        (3 * PROBS, [0, 1, 0, 1], "softmax"),
     ],
 )
-def test_what_cannot_be_fitted_is_refused(
-    segments: Sequence[np.ndarray], truth: list[int], found: str
-) -> None:
+def test_what_cannot_be_fitted_is_refused(probs: np.ndarray, truth: list[int], found: str) -> None:
     with pytest.raises(ValueError, match=found):
-        calibration.fit_temperature(segments, np.array(truth, dtype=int))
+        calibration.fit_temperature(probs, np.array(truth, dtype=int))

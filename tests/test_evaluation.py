@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from mgr_cli import calibration, genre_maps, judging
+from mgr_cli import calibration, genre_maps, judging, votes
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import DatasetError, LeakError, ZooError
 from mgr_cli.evaluation import Evaluation, calibrate, evaluate, record
@@ -16,6 +16,7 @@ from mgr_cli.plans import Plan
 from mgr_cli.prediction import Predictor
 from mgr_cli.zoo.card import CARD, TrainedOn, load_card
 from tests import tiny
+from tests.test_appraisal import faint, leaning
 
 
 @pytest.fixture(scope="module")
@@ -191,14 +192,11 @@ def test_recording_writes_the_figures_and_nothing_else(
     folder = tiny.entry(tmp_path)
     before = json.loads((folder / CARD).read_text())
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != CARD}
-    valid, test = (
-        evaluate(predictor, dataset, split="valid").assessment,
-        evaluate(predictor, dataset).assessment,
-    )
-    record(folder, "valid", valid)
-    record(folder, "test", valid)
-    record(folder, "test", test)  # again: the last one counts
-    assert load_card(folder).figures == {"valid": valid, "test": test}
+    valid, test = evaluate(predictor, dataset, split="valid"), evaluate(predictor, dataset)
+    record(folder, valid)
+    record(folder, replace(valid, split="test"))
+    record(folder, test)  # again: the last one counts
+    assert load_card(folder).figures == {"valid": valid.assessment, "test": test.assessment}
     after = json.loads((folder / CARD).read_text())
     assert {key for key in before | after if before.get(key) != after.get(key)} == {"figures"}
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != CARD} == files
@@ -207,10 +205,39 @@ def test_recording_writes_the_figures_and_nothing_else(
 def test_recording_needs_a_card(
     predictor: Predictor, dataset: PreparedDataset, tmp_path: Path
 ) -> None:
-    assessment = evaluate(predictor, dataset).assessment
+    done = evaluate(predictor, dataset)
     with pytest.raises(ZooError, match="no zoo entry"):
-        record(tmp_path, "test", assessment)
+        record(tmp_path, done)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recorded_calibration_is_what_the_entry_does_from_then_on(tmp_path: Path) -> None:
+    folder, dataset = tiny.entry(tmp_path), faint(tmp_path / "data")
+
+    def judged() -> Evaluation:
+        return evaluate(Predictor(load_card(folder), leaning), dataset, split="valid")
+
+    first = judged()
+    found = calibrate(first, first, wanted=0.6)
+    record(folder, first, calibrated=found)
+    card, second = load_card(folder), judged()
+    assert (card.temperature, card.trust) == (found.temperature, found.trust)
+    np.testing.assert_allclose(second.probs, votes.tempered(first.probs, card.temperature))
+    assert calibration.reliability(second.probs, second.truth).ece == pytest.approx(found.after.ece)
+    # No answer has changed, and as many are believed as were to be.
+    assert second.assessment == first.assessment
+    assert {track.prediction.temperature for track in second.tracks} == {card.temperature}
+    assert 0 < found.trust.coverage < 1
+    unsure = [track.prediction.is_unsure for track in second.tracks]
+    assert unsure.count(False) == round(found.trust.coverage * 6)
+    # What is fitted again is fitted to what was tempered already.
+    again = calibrate(second, second)
+    assert again.temperature == pytest.approx(1, abs=1e-3)
+    record(folder, second, calibrated=replace(again, temperature=1.5))
+    assert load_card(folder).temperature == pytest.approx(1.5 * card.temperature)
+    record(folder, second, calibrated=replace(again, temperature=20.0))
+    record(folder, second, calibrated=replace(again, temperature=20.0))
+    assert load_card(folder).temperature == calibration.TEMPERATURES[1]
 
 
 def own(predictor: Predictor, dataset: PreparedDataset) -> Predictor:
@@ -303,15 +330,14 @@ def test_tracks_of_genres_that_a_map_leaves_out_are_not_judged(
 
 
 def test_temperature_is_fitted_on_validation_tracks_and_told_of_the_tested_ones(
-    predictor: Predictor, dataset: PreparedDataset
+    tmp_path: Path,
 ) -> None:
-    averaging = Predictor(predictor.card, tiny.wavering, vote="mean")
-    tested = evaluate(averaging, dataset)
-    found = calibrate(averaging, dataset, tested)
-    valid = evaluate(averaging, dataset, split="valid")
-    segments = [track.prediction.segment_probs for track in valid.tracks]
-    assert found.temperature == calibration.fit_temperature(segments, valid.truth)
-    assert found.n_tracks_fitted == 6
+    dataset, leans = faint(tmp_path), Predictor(tiny.card(), leaning)
+    tested, valid = evaluate(leans, dataset), evaluate(leans, dataset, split="valid")
+    found = calibrate(valid, tested, wanted=0.6)
+    assert found.temperature == calibration.fit_temperature(valid.probs, valid.truth)
+    assert found.temperature != calibration.fit_temperature(tested.probs, tested.truth)
+    assert (found.n_tracks_fitted, found.trust.wanted) == (6, 0.6)
     before = calibration.reliability(tested.probs, tested.truth)
     assert (found.before.ece, found.before.log_loss) == pytest.approx((before.ece, before.log_loss))
     assert found.after.ece != found.before.ece

@@ -3,6 +3,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,6 +130,52 @@ def test_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         files.find(tmp_path / "absent", {".mp3"})
 
 
+def test_folder_that_cannot_be_read_costs_itself_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path, "a/1.mp3", "b/2.mp3", "c/3.mp3")
+
+    def scandir(path: Path) -> Any:
+        if Path(path).name == "b":  # file modes mean nothing to root
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    problems: list[OSError] = []
+    found = files.find(tmp_path, {".mp3"}, on_problem=problems.append)
+    assert found == [tmp_path / "a" / "1.mp3", tmp_path / "c" / "3.mp3"]
+    assert [Path(problem.filename) for problem in problems] == [tmp_path / "b"]
+    with pytest.raises(PermissionError):
+        files.find(tmp_path, {".mp3"})
+
+
+def test_folder_that_vanishes_is_a_problem(tmp_path: Path) -> None:
+    problems: list[OSError] = []
+    assert files.find(tmp_path / "absent", {".mp3"}, on_problem=problems.append) == []
+    assert [type(problem) for problem in problems] == [FileNotFoundError]
+
+
+def test_links_that_lead_nowhere_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "gone.mp3").symlink_to(tmp_path / "no.mp3")
+    (tmp_path / "itself.mp3").symlink_to(tmp_path / "itself.mp3")
+    assert files.find(tmp_path, {".mp3"}) == [tmp_path / "gone.mp3", tmp_path / "itself.mp3"]
+
+
+def test_a_thousand_folders_in_one_another_are_walked(tmp_path: Path) -> None:
+    folders = [tmp_path]
+    for _ in range(1_500):  # os.makedirs and shutil.rmtree call themselves
+        folders.append(folders[-1] / "d")
+        folders[-1].mkdir()
+    song = folders[-1] / "a.mp3"
+    song.touch()
+    found = files.find(tmp_path, {".mp3"})
+    song.unlink()
+    for folder in reversed(folders[1:]):
+        folder.rmdir()
+    assert found == [song]
+
+
 @pytest.mark.parametrize("name", ["gtzan", "a b", "é", "x.y", "a..b", "-rf", "a."])
 def test_plain_names_are_taken(name: str) -> None:
     assert files.is_plain_name(name)
@@ -164,6 +211,16 @@ def test_spool_takes_any_float_and_any_layout() -> None:
         spool.append(rows)
         np.testing.assert_array_equal(spool.read(1, 3), rows[1:3])
         assert spool.read(0, 4).dtype == np.float32
+
+
+def test_spool_keeps_the_type_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Spool, "MEMORY", 16)
+    with Spool(2, dtype=np.int16) as spool:
+        spool.append(np.array([[1, -2], [3, 32_767]]))
+        spool.append(np.array([[-32_768, 5]]))
+        rows = spool.read(1, 3)
+        assert rows.dtype == np.int16
+        np.testing.assert_array_equal(rows, [[3, 32_767], [-32_768, 5]])
 
 
 def test_spool_closes_its_file() -> None:

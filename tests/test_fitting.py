@@ -92,7 +92,7 @@ def test_entry_judges_as_the_pipeline_does_and_better_than_chance(
     assert card.weights.file == "model.skops"
     assert "fitted on the train split" in card.provenance
     assert set(card.versions) == {"mgr-cli", "numpy", "scikit-learn", "skops"}
-    assert entries.verify(folder) == 0.0
+    assert entries.verify(folder).difference == 0.0
     found = evaluate(Predictor.load(folder, device="cpu"), dataset, split="test")
     assert found.assessment.track["accuracy"].value > 0.8  # chance is a third
 
@@ -276,7 +276,7 @@ def test_borrowed_net_makes_the_rows_and_its_entry_is_whole(
     assert card.borrowed.origin == "random weights of seed 0, which nobody has trained"
     assert card.hyperparameters == {**chosen, "c": fitted.search.best.values["c"], "max_iter": 1000}
     assert set(card.normalisation["log-mel"].std) == {1.0}  # a picture has its own range
-    assert entries.verify(folder) == 0.0
+    assert entries.verify(folder).difference == 0.0
     # Bright bands are in other places, and even eyes that never learnt see that.
     found = evaluate(Predictor.load(folder, device="cpu"), levels, split="test")
     assert found.assessment.track["accuracy"].value > 0.8
@@ -297,7 +297,7 @@ def test_fresh_process_gives_exactly_what_the_fitting_process_gave(
     ]
     program = (
         "import sys, numpy as np; from pathlib import Path; import mgr_cli\n"
-        "predictor = mgr_cli.Predictor.load(Path(sys.argv[1]), device='cpu')\n"
+        "predictor = mgr_cli.Predictor.load(Path(sys.argv[1]), device='cpu', runtime='torch')\n"
         "for x in np.load(sys.argv[2]):\n"
         "    sys.stdout.write(predictor.from_features(x).segment_probs.tobytes().hex() + chr(10))"
     )

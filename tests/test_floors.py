@@ -15,13 +15,17 @@ import mgr_cli
 LADDER = (
     ("errors", "config", "files"),
     ("plans", "instruments"),
-    ("decoders", "votes", "metrics", "taxonomy", "segments", "augment", "stretching", "synthesis",
-     "features", "models", "hyperband", "databases"),
+    ("decoders", "votes", "metrics", "content", "tags", "trust", "taxonomy", "segments", "augment",
+     "stretching", "synthesis", "features", "models", "hyperband", "databases"),
     ("audio", "calibration", "comparison", "demo", "styles", "engines", "recipes", "inputs",
-     "augmentation", "grid_search", "sweeps"),
+     "augmentation", "grid_search", "sweeps", "playlists"),
     ("composition", "extraction", "studies"),
     ("data", "zoo"),
+    ("intake",),
     ("prediction", "preparation"),
+    ("records",),
+    ("journal", "crew", "tagging"),
+    ("bulk",),
     ("genre_maps", "leaks", "task", "batches", "trainer", "budget", "loggers", "tables"),
     ("compatibility",),
     ("judging",),
@@ -36,7 +40,7 @@ FLOOR = {part: floor for floor, parts in enumerate(LADDER) for part in parts}
 
 HEAVY = frozenset(
     {"torch", "torchaudio", "torchvision", "pandas", "sklearn", "scipy", "librosa", "lightning",
-     "matplotlib", "captum", "optuna", "onnxruntime"}
+     "matplotlib", "captum", "optuna", "onnxruntime", "onnx", "skl2onnx"}
 )  # fmt: skip
 LIGHT = ("errors", "config", "files", "plans", "models.registry", "models.rows", "data.sources")
 

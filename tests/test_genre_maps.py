@@ -65,6 +65,15 @@ def test_votes_are_held_anew_by_the_rule_of_the_prediction(tmp_path: Path) -> No
     np.testing.assert_allclose(mapped.probs, [1 / 3, 2 / 3])
 
 
+def test_votes_are_tempered_as_those_of_the_prediction_were(tmp_path: Path) -> None:
+    found = read(tmp_path, "Rock: [rock, metal]\nPop: pop\n")
+    given = replace(prediction([[0, 0, 0.1, 0.2, 0.7]]), temperature=2.0, is_unsure=True)
+    mapped = found.applied(given)
+    np.testing.assert_allclose(mapped.probs, [1 / 3, 2 / 3])  # 0.2 and 0.8 are as 1 to 4
+    np.testing.assert_allclose(mapped.segment_probs, [[0.2, 0.8]])
+    assert (mapped.temperature, mapped.is_unsure) == (2.0, True)
+
+
 def test_two_genres_that_mean_the_same_are_judged_as_one(tmp_path: Path) -> None:
     found = read(tmp_path, "Old-Time: country\nPop: pop\nFolk: country\n")
     assert found.genres == ("Folk + Old-Time", "Pop")
@@ -107,5 +116,5 @@ def test_bad_maps_are_refused_in_one_line(tmp_path: Path, text: str, word: str) 
 
 
 def test_map_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no\.yaml: cannot be read"):
+    with pytest.raises(DatasetError, match=r"no\.yaml: no such file"):
         genre_maps.read(tmp_path / "no.yaml", GENRES, CLASSES)

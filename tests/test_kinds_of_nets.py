@@ -96,7 +96,7 @@ def test_file_is_judged_as_the_prepared_track_is(
 
 def test_entry_is_what_its_card_says(entry: Path) -> None:
     card = load_card(entry)
-    assert entries.verify(entry) <= entries.GOLDEN_TOLERANCE
+    assert entries.verify(entry).difference <= entries.GOLDEN_TOLERANCE
     assert card.eats == {
         "wave-cnn1d": ("waveform",), "mm-crnn": ("log-mel", "waveform"), "ffnn": ("handcrafted",)
     }[entry.name]  # fmt: skip

@@ -1,7 +1,9 @@
+import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mgr_cli import audio, votes
+from mgr_cli import prediction as predicting
 from mgr_cli.config import PREDICT_BATCH, VOTE_RULES, FeatureSpec, SegmentSpec, VoteRule
 from mgr_cli.errors import AudioError, MgrError, ZooError
 from mgr_cli.features.mel import log_mel
@@ -17,8 +20,8 @@ from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.files import Spool
 from mgr_cli.inputs import Arrays
 from mgr_cli.prediction import Prediction, Predictor, chosen_device
-from mgr_cli.zoo import weights
-from mgr_cli.zoo.card import Card, load_card
+from mgr_cli.zoo import entries, weights
+from mgr_cli.zoo.card import Card, load_card, save_card
 from tests import audio_files, tiny
 
 
@@ -29,7 +32,7 @@ def entry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def predictor(entry: Path) -> Predictor:
-    return Predictor.load(entry, device="cpu")
+    return Predictor.load(entry, device="cpu", runtime="torch")
 
 
 class Recorder:
@@ -319,7 +322,7 @@ class Known(nn.Module):
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_temperature_divides_the_logits(temperature: float) -> None:
+def test_temperature_divides_the_logarithms_of_what_is_pooled(temperature: float) -> None:
     card = tiny.card().model_copy(update={"temperature": temperature})
     prediction = Predictor(card, weights.score_with(Known(), card)).from_features(noise(10))
     exponentials = np.exp(np.array([0, 1, 3]) / temperature)
@@ -355,3 +358,90 @@ def test_auto_is_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch, entry:
         chosen_device("cuda")
     card: Card = Predictor.load(entry, device="auto").card
     assert card.name == "tiny"
+
+
+def test_without_torch_auto_asks_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch")  # as if nobody had imported it
+    monkeypatch.setattr(predicting, "_has_driver", lambda: False)
+    assert chosen_device("auto") == "cpu"
+    assert "torch" not in sys.modules
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert chosen_device("auto") == "cuda"
+
+
+class Driver:
+    """NVIDIA's driver: what it answers to both questions, and how many GPUs it knows."""
+
+    def __init__(self, start: int, answer: int, count: int) -> None:
+        self._start, self._answer, self._count = start, answer, count
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802
+        return self._start
+
+    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
+        count._obj.value = self._count
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    ("driver", "expected"),
+    [
+        (Driver(0, 0, 2), True), (Driver(0, 0, 0), False), (Driver(100, 0, 2), False),
+        (Driver(0, 1, 0), True), (object(), False),
+    ],
+)  # fmt: skip
+def test_a_driver_without_a_gpu_is_none(
+    driver: object, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda _: driver)
+    assert predicting._has_driver() is expected
+
+
+def test_no_driver_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> None:
+        raise OSError("no such library")
+
+    monkeypatch.setattr("ctypes.CDLL", fail)
+    assert not predicting._has_driver()
+
+
+# What runs it.
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Path:
+    """Make an entry with a graph."""
+    return entries.save(tiny.card(), tiny.net(), tmp_path, rng=np.random.default_rng(0))
+
+
+def test_graph_and_net_say_the_same(both: Path) -> None:
+    levels = noise(200)
+    graph, net = (
+        Predictor.load(both, device="cpu", runtime=runtime).from_features(levels).segment_probs
+        for runtime in ("onnx", "torch")
+    )
+    np.testing.assert_allclose(graph, net, rtol=0, atol=1e-5)
+    assert not np.array_equal(graph, net)  # they are two
+
+
+def test_the_cpu_takes_the_graph_where_there_is_one(
+    both: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the net was loaded")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(weights, "load_model", refuse)
+        Predictor.load(both, device="cpu")
+        with pytest.raises(AssertionError):
+            Predictor.load(both, device="cpu", runtime="torch")
+    save_card(both, load_card(both).model_copy(update={"graph": None, "no_graph": "too odd"}))
+    Predictor.load(both, device="cpu")
+    with pytest.raises(ZooError, match="has no graph: too odd"):
+        Predictor.load(both, runtime="onnx")
+
+
+def test_a_graph_is_not_for_a_gpu(both: Path) -> None:
+    with pytest.raises(MgrError, match="a graph runs on the CPU"):
+        Predictor.load(both, device="cuda", runtime="onnx")

@@ -392,7 +392,7 @@ def test_published_entry_computes_what_the_trained_net_does(
     entries.verify(folder)
     track = easy.reader().frames(0)
     assert np.array_equal(
-        Predictor.load(folder, device="cpu").from_features(track).segment_probs,
+        Predictor.load(folder, device="cpu", runtime="torch").from_features(track).segment_probs,
         Predictor(card, weights.score_with(trained.net, card)).from_features(track).segment_probs,
     )
 

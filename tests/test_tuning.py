@@ -124,7 +124,7 @@ def test_best_trial_is_crowned_once_and_the_others_dropped(
     card = load_card(folder)
     assert (card.name, card.licence, folder.name) == ("best", "CC0-1.0", "best")
     assert f"found by the study found (random, trial {best.number})" in card.provenance
-    assert entries.verify(folder) == 0.0
+    assert entries.verify(folder).difference == 0.0
     judged = evaluate(Predictor.load(folder, device="cpu"), easy, split="valid", seed=0)
     assert judged.assessment.track == card.figures["valid"].track
     assert tuning.crown(made, study, tmp_path / "zoo", name="best", licence="CC0-1.0") == folder
@@ -395,7 +395,7 @@ def assert_shared(dataset: PreparedDataset, folder: Path, *storage: str) -> None
     assert best is not None
     kept = [path.name for path in (folder / tuning.ENTRIES).iterdir()]
     assert kept == [best.user_attrs[studies.ENTRY]]
-    assert entries.verify(folder / tuning.ENTRIES / kept[0]) == 0.0
+    assert entries.verify(folder / tuning.ENTRIES / kept[0]).difference == 0.0
 
 
 @pytest.mark.slow

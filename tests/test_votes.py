@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from mgr_cli import config, votes
-from mgr_cli.config import VoteRule
+from mgr_cli.config import VOTE_RULES, VoteRule
 
 # Two segments lean to class 1, one is sure of class 0: the rules disagree on purpose.
 SPLIT_VOTE = np.array([[0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.4, 0.6, 0.0]])
@@ -112,3 +113,54 @@ def test_what_is_not_probabilities_of_segments_is_refused(probs: np.ndarray, fou
 def test_unknown_rule_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"'median'.*mean, majority, product"):
         votes.pool(SPLIT_VOTE, rule="median")  # type: ignore[arg-type]
+
+
+# --- tempering --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.7, 1.0, 3.0, 20.0])
+def test_tempered_probabilities_are_the_softmax_of_divided_logits(temperature: float) -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (50, 8))
+    found = votes.tempered(softmax(logits, axis=1), temperature)
+    np.testing.assert_allclose(found, softmax(logits / temperature, axis=1), atol=1e-12)
+
+
+def test_tempered_by_hand() -> None:
+    # 0.8 and 0.2 are as 4 to 1; their roots as 2 to 1, their squares as 16 to 1.
+    np.testing.assert_allclose(votes.tempered(np.array([0.8, 0.2]), 2.0), [2 / 3, 1 / 3])
+    np.testing.assert_allclose(votes.tempered(np.array([0.8, 0.2]), 0.5), [16 / 17, 1 / 17])
+
+
+def test_zero_means_less_than_float32_can_say() -> None:
+    # Its smallest normal number is 2 ** -126, and the twentieth root of that 2 ** -6.3.
+    found = votes.tempered(np.array([1.0, 0.0]), 20.0)
+    np.testing.assert_allclose(found, np.array([1, 2**-6.3]) / (1 + 2**-6.3), rtol=1e-12)
+    np.testing.assert_array_equal(votes.tempered(np.zeros(4), 0.05), np.full(4, 0.25))
+
+
+def test_the_sharpest_temperature_leaves_the_winner_alone() -> None:
+    found = votes.tempered(np.array([[0.3, 0.5, 0.2], [0.5, 0.5, 0.0]]), 1e-4)
+    np.testing.assert_array_equal(found, [[0, 1, 0], [0.5, 0.5, 0]])
+
+
+@pytest.mark.parametrize("rule", VOTE_RULES)
+def test_segments_vote_first_and_the_vote_is_tempered(rule: VoteRule) -> None:
+    probs = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.5, 0.3, 0.2]])
+    pooled = votes.pool(probs, rule=rule)
+    for temperature in (0.3, 2.0):
+        found = votes.pool(probs, rule=rule, temperature=temperature)
+        np.testing.assert_allclose(found, votes.tempered(pooled, temperature), rtol=1e-12)
+        np.testing.assert_array_equal(np.argsort(-found), np.argsort(-pooled))
+        assert abs(found - pooled).max() > 0.03
+    np.testing.assert_array_equal(votes.pool(probs, rule=rule, temperature=1.0), pooled)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf])
+def test_what_is_no_temperature_is_refused(temperature: float) -> None:
+    with pytest.raises(ValueError, match="expected a positive number"):
+        votes.tempered(SPLIT_VOTE, temperature)
+
+
+def test_logits_are_not_tempered() -> None:
+    with pytest.raises(ValueError, match="softmax"):
+        votes.tempered(np.array([2.0, -1.0]), 2.0)

@@ -137,10 +137,11 @@ def card(name: str = "tiny", *, created: str = "2024-05-01T12:00:00+00:00") -> C
 def entry(
     zoo: Path, name: str = "tiny", *, created: str = "2024-05-01T12:00:00+00:00", seed: int = 0
 ) -> Path:
-    """Save an untrained entry and return its folder."""
+    """Save an untrained entry, without a graph, and return its folder."""
     return entries.save(
-        card(name, created=created), net(seed=seed), zoo, rng=np.random.default_rng(seed)
-    )
+        card(name, created=created), net(seed=seed), zoo, rng=np.random.default_rng(seed),
+        with_graph=False,
+    )  # fmt: skip
 
 
 def task(net: nn.Module, recipe: Recipe, *, n_classes: int, weights: Tensor | None = None) -> Task:

@@ -47,6 +47,9 @@ class Group(TyperGroup):
         except (KeyboardInterrupt, typer.Abort):
             console.error("interrupted")
             code = INTERRUPTED
+        else:
+            if code == INTERRUPTED:  # Typer has caught it by itself
+                console.error("interrupted")
         sys.exit(code or 0)
 
 

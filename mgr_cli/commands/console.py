@@ -35,11 +35,17 @@ def hush() -> None:
     out, err = Console(quiet=True), Console(quiet=True)
 
 
+def plain(text: str) -> str:
+    """Return a stranger's text on one line, without what a terminal takes for a command."""
+    shown = "".join(each if each.isprintable() else " " for each in _printable(text))
+    return " ".join(shown.split()) if shown != text else text
+
+
 def columns(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows in columns as wide as they need, the first one flush left, on any terminal."""
-    lines = [[_on_a_line(cell) for cell in row] for row in (header, *rows)]
+    lines = [[plain(cell) for cell in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    out.print(_on_a_line(title), style="italic", markup=False)
+    out.print(plain(title), style="italic", markup=False)
     for number, row in enumerate(lines):
         cells = [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]
         out.print("  ".join(cells), style=None if number else "bold", markup=False)
@@ -56,19 +62,13 @@ def data(text: str) -> None:
 def error(message: str) -> None:
     """Print one line on stderr, whatever is in the message."""
     line = Text("error: ", style="bold red")
-    line.append(_printable(" ".join(message.split())), style="not bold default")
+    line.append(plain(" ".join(message.split())), style="not bold default")
     (_screen or err).print(line)
 
 
 def note(message: str) -> None:
     """Print one line of information on stderr."""
     (_screen or err).print(_printable(message), style="dim", markup=False)
-
-
-def _on_a_line(text: str) -> str:
-    """Return a cell as text that no terminal takes for a command."""
-    plain = "".join(each if each.isprintable() else " " for each in _printable(text))
-    return " ".join(plain.split()) if plain != text else text
 
 
 def _printable(text: str) -> str:

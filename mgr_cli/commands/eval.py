@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mgr_cli.commands import console, options
-from mgr_cli.config import SEED, Split, VoteRule
+from mgr_cli.config import PRECISION, SEED, Split, VoteRule
 
 if TYPE_CHECKING:
     from mgr_cli.appraisal import Appraisal
@@ -48,9 +48,19 @@ def command(
     calibrate: Annotated[
         bool,
         typer.Option(
-            "--calibrate", help="Fit a temperature on validation; draw reliability as a PNG."
+            "--calibrate",
+            help="Fit a temperature on validation, and from which confidence on to believe; draw "
+            "reliability as a PNG.",
         ),
     ] = False,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            "--precision", min=0.01, max=0.99,
+            help="Share of right answers that --calibrate wants of those that are believed "
+            f"(default: {PRECISION}).",
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="HTML", help="Write all of it to one page."),
@@ -92,7 +102,8 @@ def command(
         ),
     ] = None,
     record: Annotated[
-        bool, typer.Option("--record", help="Write the figures to the entry's card.")
+        bool, typer.Option("--record", help="Write the figures to the entry's card, and what "
+            "--calibrate fits.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     seed: options.SeedOption = SEED,
@@ -115,6 +126,8 @@ def command(
         console.fail(
             "--compare takes two entries or more, without --model, --record, --png, --leak-study"
         )
+    if precision is not None and not (calibrate or report):
+        console.fail("--precision is what --calibrate chooses a threshold for; add that")
     from mgr_cli.commands import judging, lookup, scores
 
     if leak_study:
@@ -132,13 +145,14 @@ def command(
     order = judging.Order(
         data=data, split=split, vote=vote, genre_map=genre_map, allow_leak=allow_leak,
         genre_tree=genre_tree, calibrate=calibrate or report is not None, seed=seed, device=device,
-        prepared=prepared, record=record,
+        prepared=prepared, precision=precision or PRECISION, record=record,
+        learn=record and calibrate,
     )  # fmt: skip
     folders = [lookup.entry(name, zoo) for name in (names or [model])]
     found = judging.judge(folders, order)
     pairs = judging.compared(found, seed) if compare else ()
     if record:
-        judging.record(folders[0], found[0])
+        judging.record(folders[0], found[0], order)
     if json:
         scores.print_json(found, pairs)
     else:
@@ -168,6 +182,5 @@ def _draw(found: "Appraisal", *, confusion: bool, calibrate: bool, png: Path | N
         console.note(f"confusion matrix of tracks: {target}")
     if calibrate and found.calibration:
         target = Path(f"{stem}-reliability.png")
-        before, after = found.calibration.before, found.calibration.after
-        figures.save(reliability.draw(before, after, title=found.title), target)
+        figures.save(reliability.draw(found.calibration, title=found.title), target)
         console.note(f"reliability diagram: {target}")

@@ -44,7 +44,7 @@ def show(
         leak = leaks.find(card, dataset, split, trained_on=lookup.trained_on(card, prepared))
         if leak:
             console.note(leak)
-        predictor = Predictor.load(folder, device=device)
+        predictor = Predictor.load(folder, device=device, runtime="torch")
         with console.progress("shuffling") as progress:
             found = measures.permutation(
                 predictor, dataset, split=split, n_repeats=repeats, seed=seed, progress=progress

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mgr_cli.commands import console
-from mgr_cli.config import Device, Split, VoteRule
+from mgr_cli.config import FEWEST_CALIBRATED, Device, Split, VoteRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mgr_cli.data.dataset import PreparedDataset
     from mgr_cli.prediction import Predictor
     from mgr_cli.taxonomy import Tree
+    from mgr_cli.zoo.card import Card
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class Order:
     seed: int
     device: Device
     prepared: Path
+    precision: float
     record: bool
+    learn: bool  # write the calibration to the card too
 
 
 def judge(folders: "Sequence[Path]", order: Order) -> "list[Appraisal]":
@@ -44,8 +47,10 @@ def judge(folders: "Sequence[Path]", order: Order) -> "list[Appraisal]":
         console.fail("--compare takes entries of different names, as their cards have them")
     dataset = lookup.dataset_of(cards[0], order.data, order.prepared)
     is_own = dataset.split_digest == cards[0].dataset.split_digest
-    if order.record and (order.genre_map or not is_own):
+    if order.record and (order.genre_map or order.allow_leak or not is_own):
         console.fail("--record is for the split that the entry was trained with; leave it out here")
+    if order.learn:
+        _check_can_learn(cards[0], dataset, order)
     tree = _tree(dataset, order)
     return [_appraised(folder, dataset, tree, order) for folder in folders]
 
@@ -69,11 +74,26 @@ def compared(found: "list[Appraisal]", seed: int) -> "tuple[Pair, ...]":
     return comparison.compare(names, right, rng=np.random.default_rng(seed))
 
 
-def record(folder: Path, found: "Appraisal") -> None:
-    """Write the scores to the entry's card."""
+def record(folder: Path, found: "Appraisal", order: Order) -> None:
+    """Write the scores to the entry's card, and its calibration where that is to be learned."""
     from mgr_cli import evaluation
 
-    evaluation.record(folder, found.evaluation.split, found.evaluation.assessment)
+    learned = found.calibration if order.learn else None
+    evaluation.record(folder, found.evaluation, calibrated=learned)
+    if learned is not None:
+        console.note(f"{folder.name}: temperature and trust are on its card")
+
+
+def _check_can_learn(card: "Card", dataset: "PreparedDataset", order: Order) -> None:
+    """Refuse what is nothing for a card."""
+    if order.vote not in (None, card.vote):
+        console.fail(f"a card learns of its own vote, {card.vote}; leave --vote {order.vote} out")
+    n_tracks = len(dataset.numbers("valid"))
+    if n_tracks < FEWEST_CALIBRATED:
+        console.fail(
+            f"{dataset.name} has {n_tracks} validation tracks, too few to calibrate a card by; "
+            f"expected {FEWEST_CALIBRATED} at least: leave --record out"
+        )
 
 
 def _appraised(
@@ -84,7 +104,7 @@ def _appraised(
     from mgr_cli.commands import lookup
     from mgr_cli.prediction import Predictor
 
-    predictor = Predictor.load(folder, device=order.device, vote=order.vote)
+    predictor = Predictor.load(folder, device=order.device, vote=order.vote, runtime="torch")
     card = predictor.card
     names = None
     if order.genre_map is not None:
@@ -93,7 +113,8 @@ def _appraised(
         found = appraise(
             predictor, dataset, split=order.split, genre_map=names, tree=tree,
             trained_on=lookup.trained_on(card, order.prepared), allow_leak=order.allow_leak,
-            calibrated=order.calibrate, seed=order.seed, progress=progress,
+            calibrated=order.calibrate, wanted=order.precision, seed=order.seed,
+            progress=progress,
         )  # fmt: skip
     return replace(found, pace=_pace(predictor, dataset, order, folder))
 
@@ -133,6 +154,6 @@ def _pace(
     except DatasetError:  # another front end: the sound was judged
         return {}
     if place != "cpu":
-        slower = Predictor.load(folder, device="cpu", vote=order.vote)
+        slower = Predictor.load(folder, device="cpu", vote=order.vote, runtime="torch")
         found["cpu"] = judging.pace(slower, dataset, split=order.split)
     return found

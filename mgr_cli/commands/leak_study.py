@@ -108,7 +108,7 @@ def _judged(
     from mgr_cli.evaluation import evaluate
     from mgr_cli.prediction import Predictor
 
-    predictor = Predictor.load(folder, device=device)
+    predictor = Predictor.load(folder, device=device, runtime="torch")
     with console.progress(f"judging the {what} split") as progress:
         return evaluate(predictor, dataset, split="test", seed=seed, progress=progress)
 

@@ -1,5 +1,6 @@
 """Options that several commands share, and what completes their values."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +20,31 @@ def complete_architecture(incomplete: str) -> list[tuple[str, str]]:
     return [(name, summary) for name, summary in known.items() if name.startswith(incomplete)]
 
 
-def complete_entry(incomplete: str) -> list[str]:
-    """Offer the entries of the zoo that begin like this."""
+def complete_entry(context: typer.Context, incomplete: str) -> list[str]:
+    """Offer the entries that begin like this, of the zoo that was named before, if one was."""
     from mgr_cli.zoo import entries
 
-    return [name for name in entries.folders(entries.places()) if name.startswith(incomplete)]
+    return _offered(entries.places(_zoo(context)), incomplete)
+
+
+def complete_own(context: typer.Context, incomplete: str) -> list[str]:
+    """Offer the entries of one's own zoo, which can be removed."""
+    from mgr_cli.zoo import entries
+
+    return _offered(entries.places(_zoo(context))[:1], incomplete)
+
+
+def _zoo(context: typer.Context) -> Path | None:
+    named = context.params.get("zoo")
+    return None if named is None else Path(named)
+
+
+def _offered(zoos: list[Path], incomplete: str) -> list[str]:
+    """List names that no shell needs quotes for; zsh runs what it is offered through `eval`."""
+    from mgr_cli.zoo import entries
+
+    names = [name for name in entries.folders(zoos) if name.startswith(incomplete)]
+    return [name for name in names if re.fullmatch(r"[\w.+@-]+", name, re.ASCII)]
 
 
 DeviceOption = Annotated[

@@ -1,230 +1,224 @@
 """`mgr predict`: the genre of songs."""
 
-from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mgr_cli.commands import console, options
-from mgr_cli.config import VoteRule
+from mgr_cli.config import TagMode, VoteRule
 
 if TYPE_CHECKING:
-    from mgr_cli.prediction import Prediction, Predictor
+    from mgr_cli.commands.answers import Taker
+    from mgr_cli.commands.songs import Run
 
-BAR = 30  # characters
-COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
+SHOWN = "What is shown"
+TAGS = "Tags"
+
+# Options that exclude each other, and those that mean nothing without one of others.
+CLASHES = (
+    ("json", "csv"),
+    *(("audit", name) for name in ("write_tags", "timeline", "top")),
+    *(("csv", name) for name in ("timeline", "top")),
+    *(("dry_run", name) for name in ("json", "csv", "timeline", "top")),
+)
+NEEDS = {
+    "dry_run": ("write_tags",),
+    "mode": ("write_tags",),
+    "min_confidence": ("write_tags",),
+    "genre_names": ("write_tags", "audit", "labels"),
+}
 
 
 def command(
+    context: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Audio files, and folders of them.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="Audio files, folders, 'patterns/**/*.mp3', @lists, m3u playlists; - reads names "
+            "on stdin.",
+            show_default=False,
+        ),
+    ] = None,
     model: options.ModelOption = None,
     vote: Annotated[
         VoteRule | None, typer.Option("--vote", help="How segments vote (default: the card's).")
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Genres that are shown.")] = 5,
-    json: Annotated[
-        bool, typer.Option("--json", help="A JSON object a line on stdout, one a file.")
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Do not judge again what is done and unchanged.")
     ] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, a row a file.")] = False,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top", min=1, rich_help_panel=SHOWN,
+            help="Genres that are shown of a song (default: 5 of a single one, 3 if unsure).",
+        ),
+    ] = None,
+    timeline: Annotated[
+        bool,
+        typer.Option(
+            "--timeline", rich_help_panel=SHOWN,
+            help="The genre over each song; a single one shows it unasked.",
+        ),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", rich_help_panel=SHOWN,
+            help="A JSON object a line on stdout, one a file, as they are done.",
+        ),
+    ] = False,
+    csv: Annotated[
+        bool,
+        typer.Option("--csv", rich_help_panel=SHOWN, help="CSV on stdout, a row a song."),
+    ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels", metavar="FOLDER", rich_help_panel=SHOWN,
+            help="Write a label track for Audacity there, a text file a song.",
+        ),
+    ] = None,
+    genre_names: Annotated[
+        Path | None,
+        typer.Option(
+            "--genre-names", metavar="FILE", rich_help_panel=TAGS,
+            help="Your names of the genres, for tags and labels.",
+        ),
+    ] = None,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit", rich_help_panel=TAGS,
+            help="List the songs whose tag the entry disagrees with, most confident first.",
+        ),
+    ] = False,
+    write_tags: Annotated[
+        bool, typer.Option("--write-tags", rich_help_panel=TAGS, help="Write genres into files.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", rich_help_panel=TAGS, help="Show old and new, write nothing."),
+    ] = False,
+    mode: Annotated[
+        TagMode,
+        typer.Option(
+            "--mode", rich_help_panel=TAGS,
+            help="Only where there is no genre, in its place, or behind it.",
+        ),
+    ] = "fill",
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence", min=0, max=1, metavar="SHARE", rich_help_panel=TAGS,
+            help="Write only what the entry is so sure of; in any case nothing it is unsure of.",
+        ),
+    ] = None,
+    undo: Annotated[
+        Path | None,
+        typer.Option(
+            "--undo", metavar="LOG", rich_help_panel=TAGS,
+            help="Restore the tags that a run has changed, from the log that it left.",
+        ),
+    ] = None,
     device: options.DeviceOption = "auto",
     zoo: options.ZooOption = None,
-) -> None:
+    jobs: options.JobsOption = -1,
+    engine: options.EngineOption = "local",
+    scheduler: options.SchedulerOption = None,
+) -> None:  # fmt: skip
     """Say which genre songs are of.
 
     A song is cut into segments of 3 s, and the segments vote. A file that cannot be used
     gets one line on stderr, and the others are predicted all the same (exit code 1).
     """
-    if json and csv:
-        console.fail("--json and --csv exclude each other; choose one")
-    from mgr_cli.commands import lookup
-    from mgr_cli.errors import AudioError
-    from mgr_cli.prediction import Predictor
+    _refuse(context)
+    if undo is not None:
+        from mgr_cli.commands import retag
 
-    files = list(_files(paths))
-    predictor = Predictor.load(lookup.default_entry(model, zoo), device=device, vote=vote)
-    show = _show_json if json else _Csv() if csv else _Table(alone=len(files) == 1, top=top)
-    n_failed = 0
-    with console.progress("predicting") as progress:
-        for done, (path, problem) in enumerate(files, start=1):
-            try:
-                if problem:
-                    raise AudioError(problem)
-                show(path, predictor, predictor.from_file(path))
-            except AudioError as error:
-                n_failed += 1
-                console.error(str(error))
-                if json:
-                    _print({"path": str(path), "status": "error", "error": str(error)})
-            progress(done, len(files), "files")
-    if n_failed:
-        raise typer.Exit(console.SOME_FAILED)
+        _end(retag.undo(undo))
+        return
+    if not paths:
+        console.fail("no songs; name files or folders, or - for names on stdin")
+    if scheduler and engine == "local":
+        console.fail("--scheduler is of a cluster; say which --engine, as dask")
+    if jobs < 1 and jobs != -1:
+        console.fail(f"--jobs is {jobs}, expected -1 or at least 1")
+    from mgr_cli.bulk import Order
+    from mgr_cli.commands import lookup, songs, takers
+    from mgr_cli.zoo.card import load_card
 
-
-def _files(paths: list[Path]) -> Iterator[tuple[Path, str]]:
-    """List (file, problem): a folder that is no use stands there with its problem."""
-    from mgr_cli import audio
-    from mgr_cli.files import find
-
-    for path in paths:
-        if not path.is_dir():
-            yield path, ""
-            continue
-        try:
-            found = find(path, audio.SUFFIXES)
-        except OSError as error:
-            yield path, f"{audio.shown(path)}: cannot be read ({error.strerror})"
-            continue
-        if not found:
-            yield path, f"{audio.shown(path)}: no audio files in this folder"
-        yield from ((file, "") for file in found)
+    named = songs.collect(paths)
+    order = Order(
+        lookup.default_entry(model, zoo), vote=vote, device=device, n_jobs=jobs, engine=engine,
+        scheduler=scheduler, alone=len(named) == 1,
+    )  # fmt: skip
+    card = load_card(order.folder)
+    wishes = takers.Wishes(
+        top, timeline, json, csv, labels, genre_names, audit, write_tags, dry_run, mode,
+        min_confidence,
+    )  # fmt: skip
+    with ExitStack() as stack:
+        several = resume or len(named) > 1
+        journal = songs.open_journal(stack, card, vote, must=resume) if several else None
+        changes = write_tags and not dry_run
+        run = songs.Run(named, order, journal=journal, resume=resume, changes=changes)
+        failed = _show(run, takers.make(wishes, card, [each.path for each in named]))
+    if len(named) > 1:
+        console.note(run.tally.summary())
+    _end(failed or run.tally.n_failed > 0)
 
 
-def _record(path: Path, predictor: "Predictor", prediction: "Prediction") -> dict[str, object]:
-    labels = prediction.segment_probs.argmax(axis=1)
-    return {
-        "path": str(path),
-        "status": "ok",
-        "genre": prediction.genre,
-        "confidence": round(prediction.confidence, 6),
-        "probabilities": {genre: round(p, 6) for genre, p in prediction.ranked()},
-        "vote": prediction.vote,
-        "seconds": round(prediction.seconds, 3),
-        "padded": prediction.padded,
-        "segments": [
-            {
-                "start": round(start, 3),
-                "stop": round(min(start + prediction.segment_seconds, prediction.seconds), 3),
-                "genre": prediction.genres[label],
-                "confidence": round(float(probs[label]), 6),
-            }
-            for start, label, probs in zip(
-                prediction.starts, labels, prediction.segment_probs, strict=True
-            )
-        ],
-        "model": predictor.card.name,
-        "decoder": prediction.decoder,
+def _refuse(context: typer.Context) -> None:
+    """Refuse options that exclude each other, or mean nothing together."""
+    flags = {
+        each.name: each.opts[0]
+        for each in context.command.params
+        if each.name
+        and (source := context.get_parameter_source(each.name))
+        and source.name == "COMMANDLINE"
     }
+    for one, other in CLASHES:
+        if {one, other} <= flags.keys():
+            console.fail(f"{flags[one]} and {flags[other]} exclude each other; choose one")
+    others = [flag for name, flag in flags.items() if name not in ("undo", "paths")]
+    if "undo" in flags and (others or "paths" in flags):
+        what = others[0] if others else "the songs"
+        console.fail(f"--undo takes nothing but its log; leave out {what}")
+    for name, needed in NEEDS.items():
+        if name in flags and not flags.keys() & set(needed):
+            said = " or ".join("--" + each.replace("_", "-") for each in needed)
+            console.fail(f"{flags[name]} means nothing without {said}")
 
 
-def _show_json(path: Path, predictor: "Predictor", prediction: "Prediction") -> None:
-    _print(_record(path, predictor, prediction))
+def _show(run: "Run", takers: "list[Taker]") -> bool:
+    """Give every record to all that take it, and tell whether one of them failed."""
+    tally = run.tally
+    with console.progress("predicting") as progress, closing(run.arrivals()) as arrivals:
+        try:
+            for place, record in arrivals:
+                if record.status == "error":
+                    console.error(record.error)
+                for take in takers:
+                    take(place, record)
+                progress(tally.n_done, tally.n_songs, f"songs, {tally.pace()}")
+        except BaseException as error:  # also a full disk, or a reader that has gone
+            for take in takers:
+                with suppress(OSError):
+                    take.finish()
+            if run.is_kept and isinstance(error, KeyboardInterrupt):
+                console.note(
+                    f"{tally.n_done:,} of {tally.n_songs:,} songs are done; the same command with "
+                    "--resume goes on from there"
+                )
+            raise
+    failed = [take.finish() for take in takers]
+    run.finish()
+    return any(failed)
 
 
-def _print(record: dict[str, object]) -> None:
-    import json
-
-    console.data(json.dumps(record) + "\n")
-
-
-class _Csv:
-    """A header, then a row a file."""
-
-    def __init__(self) -> None:
-        self._header = True
-
-    def __call__(self, path: Path, predictor: "Predictor", prediction: "Prediction") -> None:
-        import csv
-        import io
-
-        row = _record(path, predictor, prediction)
-        shown = ("path", "genre", "confidence", "vote", "seconds", "padded", "model", "decoder")
-        probs = dict(zip(prediction.genres, prediction.probs.round(6).tolist(), strict=True))
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if self._header:
-            writer.writerow([*shown, *probs])
-            self._header = False
-        writer.writerow([*(row[key] for key in shown), *probs.values()])
-        console.data(text.getvalue())
-
-
-class _Table:
-    """Bars and a timeline for one file, a line each for several."""
-
-    def __init__(self, *, alone: bool, top: int) -> None:
-        self._alone = alone
-        self._top = top
-
-    def __call__(self, path: Path, predictor: "Predictor", prediction: "Prediction") -> None:
-        from rich.text import Text
-
-        from mgr_cli import audio
-
-        name = audio.shown(path)
-        if self._alone:
-            self._show_one(name, predictor, prediction)
-        else:
-            line = Text(f"{prediction.genre:<14}", style="bold")
-            line.append(
-                f" {100 * prediction.confidence:5.1f} %  {_bar(prediction.confidence, 10)}  "
-                f"{name}{' (padded)' if prediction.padded else ''}",
-                style="not bold",
-            )
-            console.out.print(line)
-
-    def _show_one(self, name: str, predictor: "Predictor", prediction: "Prediction") -> None:
-        from rich.text import Text
-
-        ranked = prediction.ranked()[: self._top]
-        colours = {genre: COLOURS[place % len(COLOURS)] for place, (genre, _) in enumerate(ranked)}
-        heard = (
-            f"{len(prediction.starts)} segments, {predictor.card.name}, {prediction.vote} vote"
-            if predictor.card.segments
-            else f"as a whole, {predictor.card.name}"
-        )
-        console.out.print(
-            f"{name}  {prediction.seconds:.1f} s, {heard}",
-            style="dim", markup=False,
-        )  # fmt: skip
-        width = max(len(genre) for genre, _ in ranked)
-        for genre, prob in ranked:
-            line = Text(f"{genre:>{width}}  ", style="bold" if genre == prediction.genre else "")
-            line.append(_bar(prob, BAR), style=colours[genre])
-            line.append(f"  {100 * prob:5.1f} %")
-            console.out.print(line)
-        if predictor.card.segments:
-            _show_timeline(prediction, colours)
-        if prediction.padded:
-            console.note(
-                f"padded: {prediction.seconds:.2f} s were repeated to fill a segment of "
-                f"{prediction.segment_seconds:.1f} s"
-            )
-
-
-def _show_timeline(prediction: "Prediction", colours: dict[str, str]) -> None:
-    """Print the segments in order: neighbours of one genre are one line."""
-    from rich.text import Text
-
-    labels = prediction.segment_probs.argmax(axis=1)
-    runs: list[tuple[float, float, str, list[float]]] = []
-    for start, label, probs in zip(
-        prediction.starts, labels, prediction.segment_probs, strict=True
-    ):
-        stop = min(start + prediction.segment_seconds, prediction.seconds)
-        genre = prediction.genres[label]
-        if runs and runs[-1][2] == genre:
-            first, _, _, confidences = runs.pop()
-            runs.append((first, stop, genre, [*confidences, float(probs[label])]))
-        else:
-            runs.append((start, stop, genre, [float(probs[label])]))
-    console.out.print("timeline", style="dim")
-    for start, stop, genre, confidences in runs:
-        line = Text(f"{_clock(start)} – {_clock(stop)}  ")
-        line.append(f"{'■' * len(confidences)} {genre}", style=colours.get(genre, ""))
-        line.append(f"  {100 * sum(confidences) / len(confidences):.0f} %", style="dim")
-        console.out.print(line)
-
-
-def _bar(share: float, width: int) -> str:
-    eighths = round(share * width * 8)
-    full, rest = divmod(eighths, 8)
-    bar = "█" * full + ("▏▎▍▌▋▊▉"[rest - 1] if rest else "")
-    return bar.ljust(width)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes):2d}:{rest:04.1f}"
+def _end(failed: bool) -> None:
+    if failed:
+        raise typer.Exit(console.SOME_FAILED)

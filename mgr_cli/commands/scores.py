@@ -64,6 +64,7 @@ def _record(judged: "Appraisal") -> dict[str, Any]:
         },
         "reliability": {**asdict(judged.reliability), "chance_ece": judged.chance_ece},
         "calibration": judged.calibration and asdict(judged.calibration),
+        "trust": judged.believed and asdict(judged.believed),
         "genre_tree": judged.distances and asdict(judged.distances),
         "n_parameters": judged.n_parameters,
         "seconds_per_track": judged.pace,
@@ -97,7 +98,7 @@ def _show_alone(judged: "Appraisal") -> None:
     console.out.print()
     _show_genres(done)
     console.out.print()
-    for line in (_calibration(judged), _tree(judged), _pace(judged)):
+    for line in (_calibration(judged), _trust(judged), _tree(judged), _pace(judged)):
         if line:
             console.out.print(line, markup=False)
 
@@ -187,10 +188,27 @@ def _calibration(judged: "Appraisal") -> str:
     )
     if found is None:
         return f"{said}; --calibrate fits a temperature"
+    whole = judged.evaluation.tracks[0].prediction.temperature * found.temperature
     return (
-        f"{said}; {100 * found.after.ece:.1f} % at temperature {found.temperature:.2f}, fitted on "
+        f"{said}; {100 * found.after.ece:.1f} % at temperature {whole:.2f}, fitted on "
         f"{found.n_tracks_fitted} validation tracks (log loss {found.before.log_loss:.3f} → "
         f"{found.after.log_loss:.3f})"
+    )
+
+
+def _trust(judged: "Appraisal") -> str:
+    found = judged.believed
+    if found is None:
+        return "by this vote the card asks for no confidence: all is believed; see --calibrate"
+    trust = found.trust
+    if not trust.coverage:
+        return f"no confidence makes {percent(trust.wanted)} right: no answer is believed"
+    believed = f"believed from a confidence of {percent(trust.threshold)} on: "
+    if found.precision is None:
+        return f"{believed}none of the tracks"
+    return (
+        f"{believed}{percent(found.coverage)} of the tracks, of which "
+        f"{interval(found.precision)} are right ({percent(trust.wanted)} were wanted)"
     )
 
 

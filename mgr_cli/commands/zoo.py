@@ -1,90 +1,138 @@
-"""`mgr zoo`: the entries there are, and whether they are sound."""
+"""`mgr zoo`: the entries there are, whether they are sound, and which one is asked."""
 
-from dataclasses import astuple
-from typing import TYPE_CHECKING, Annotated
+import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from mgr_cli.commands import console, options
+from mgr_cli.commands import console, exchange, options
 
-if TYPE_CHECKING:
-    from mgr_cli.zoo.card import Assessment
+app = typer.Typer(
+    help="List, look at, check, exchange and remove trained entries.", no_args_is_help=True
+)
 
-app = typer.Typer(help="Look at the trained entries.", no_args_is_help=True)
+Entries = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ENTRY]...", autocompletion=options.complete_entry, help="All by default."
+    ),
+]
+Entry = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[ENTRY]", autocompletion=options.complete_entry,
+        help="By name or folder (default: what `mgr predict` takes unasked).",
+    ),
+]  # fmt: skip
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
 @app.command(name="list")
-def show_all(zoo: options.ZooOption = None) -> None:
-    """List the entries: what they hear, and their accuracy on tracks."""
-    from rich.table import Table
+def show_all(json: JsonOption = False, zoo: options.ZooOption = None) -> None:
+    """List the entries: what they hear, what they were trained on, and how good they are."""
+    from mgr_cli.commands import inventory
 
-    from mgr_cli.errors import ZooError
-    from mgr_cli.zoo import entries
-    from mgr_cli.zoo.card import load_card
-
-    zoos = entries.places(zoo)
-    found = entries.folders(zoos)
-    if not found:
-        console.fail("the zoo is empty; train an entry with `mgr train`")
-    default = entries.default_entry(zoos)
-    table = Table(caption="accuracy of whole tracks in %, with its 95 % interval")
-    for column in ("entry", "parameters", "trained on", "valid", "test"):
-        table.add_column(
-            column,
-            justify="right" if column == "parameters" else "left",
-            overflow="fold",
-        )
-    failed = False
-    for name, folder in found.items():
-        try:
-            card = load_card(folder)
-        except ZooError as error:
-            console.error(str(error))
-            failed = True
-            continue
-        table.add_row(
-            f"{name} *" if folder == default else name,
-            f"{card.n_parameters:,}",
-            card.dataset.name,
-            _accuracy(card.figures.get("valid")),
-            _accuracy(card.figures.get("test")),
-        )
-    console.out.print(table)
-    console.note("* is what `mgr predict` takes unasked")
-    if failed:
+    if not inventory.show(zoo, json=json):
         raise typer.Exit(console.SOME_FAILED)
 
 
-def _accuracy(figures: "Assessment | None") -> str:
-    estimate = figures.track.get("accuracy") if figures else None
-    if estimate is None:
-        return "–"
-    value, low, high = (f"{100 * share:.1f}" for share in astuple(estimate))
-    return f"{value} ({low}–{high})"
+@app.command()
+def show(
+    name: Entry = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the card's own JSON.")] = False,
+    zoo: options.ZooOption = None,
+) -> None:
+    """Show the card of an entry: what it is, what it hears, and how far it can be trusted."""
+    from mgr_cli.commands import cards, lookup
+    from mgr_cli.zoo.card import load_card
+
+    folder = lookup.default_entry(name, zoo)
+    if json:
+        cards.print_json(load_card(folder))
+    else:
+        cards.show(folder)
 
 
 @app.command()
-def verify(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[ENTRY]...", autocompletion=options.complete_entry, help="All by default."
-        ),
-    ] = None,
-    zoo: options.ZooOption = None,
-) -> None:
+def verify(names: Entries = None, zoo: options.ZooOption = None) -> None:
     """Check digests, and that each entry still computes what it computed when it was saved."""
     from mgr_cli.errors import MgrError
     from mgr_cli.zoo import entries
+    from mgr_cli.zoo.card import load_card
 
     zoos = entries.places(zoo)
     failed = False
     for name in names or entries.folders(zoos):
         try:
-            difference = entries.verify(entries.find(name, zoos))
-            console.out.print(f"{name}: sound, golden sample within {difference:.1e}")
+            folder = entries.find(name, zoos)
+            sound, without = entries.verify(folder), console.plain(load_card(folder).no_graph)
         except MgrError as error:
             console.error(str(error))
             failed = True
+            continue
+        graph = (
+            f"no ONNX{f': {without}' if without else ''}"
+            if sound.graph is None
+            else f"ONNX within {sound.graph:.1e}"
+        )
+        line = f"{console.plain(name)}: sound, golden sample within {sound.difference:.1e}, {graph}"
+        console.out.print(line, markup=False)
     if failed:
         raise typer.Exit(console.SOME_FAILED)
+
+
+@app.command()
+def default(name: Entry = None, zoo: options.ZooOption = None) -> None:
+    """Say which entry judges unless another is asked for, or choose it."""
+    from mgr_cli.files import write_text
+    from mgr_cli.zoo import entries
+    from mgr_cli.zoo.card import load_card
+
+    zoos = entries.places(zoo)
+    if name is None:
+        console.out.print(console.plain(entries.default_entry(zoos).name), markup=False)
+        return
+    folder = entries.folders(zoos).get(name)
+    if folder is None:
+        folder = entries.find(name, zoos)
+        console.fail(f"{folder} is in no zoo that is looked in; `mgr zoo import` takes it into one")
+    _ = load_card(folder).plan  # what hears no sound cannot be asked of a song
+    write_text(zoos[0] / entries.DEFAULT, f"{name}\n")
+    console.note(f"{name} judges from now on; {zoos[0] / entries.DEFAULT} says so")
+
+
+@app.command()
+def remove(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="ENTRY...", autocompletion=options.complete_own, help="By name."),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    zoo: options.ZooOption = None,
+) -> None:
+    """Delete entries of your own zoo; those that come with the package stay."""
+    from mgr_cli.zoo import departures, entries
+
+    zoos = entries.places(zoo)
+    names = list(dict.fromkeys(names))
+    folders = [departures.removable(name, zoos) for name in names]
+    if not yes:
+        _ask(folders)
+    for folder in folders:
+        was_default = departures.remove(folder)
+        console.note(f"{folder} is gone")
+        if was_default:
+            console.note("it was the default; the newest entry is from now on")
+
+
+def _ask(folders: list[Path]) -> None:
+    """Go on only if somebody says so."""
+    what = ", ".join(map(str, folders))
+    if not sys.stdin.isatty():
+        console.fail(f"{what} would be deleted for good; say --yes where nobody can be asked")
+    typer.confirm(f"delete {what} for good?", abort=True, err=True)
+
+
+app.command("export")(exchange.send)
+app.command("import")(exchange.receive)

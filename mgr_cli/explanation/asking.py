@@ -58,7 +58,7 @@ def masked(
     kinds = zip(card.eats, part.inputs, strict=True)
     return Masked(
         judge, tuple(_hider(kind, x, card, part) for kind, x in kinds), shape=shape,
-        n_frames=n_frames, temperature=card.temperature, at_once=at_once, asked=asked,
+        n_frames=n_frames, at_once=at_once, asked=asked,
     ).to(device)  # fmt: skip
 
 

@@ -205,7 +205,7 @@ def _has_net(model: "weights.Model") -> bool:
 def _ear(model: "weights.Model", card: Card, of: Mapped, device: str) -> _Ear:
     """Say how segments become rows, with nothing computed twice where an entry judges these."""
     if of == "embeddings" and not isinstance(model, weights.Judge):
-        return _ear_of_net(model, card, device)
+        return _ear_of_net(model, device)
     if of == "features":
         place = _place_of_features(card)
         score = weights.score_with(model, card, device=device)
@@ -222,7 +222,7 @@ def _ear(model: "weights.Model", card: Card, of: Mapped, device: str) -> _Ear:
     )
 
 
-def _ear_of_net(net: "nn.Module", card: Card, device: str) -> _Ear:
+def _ear_of_net(net: "nn.Module", device: str) -> _Ear:
     import torch
 
     def embed(arrays: Arrays) -> np.ndarray:
@@ -235,7 +235,7 @@ def _ear_of_net(net: "nn.Module", card: Card, device: str) -> _Ear:
     def judge(_: Arrays, rows: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             logits = net.get_submodule("head")(torch.from_numpy(rows).to(device))
-            return np.asarray((logits / card.temperature).softmax(dim=1).cpu().numpy())
+            return np.asarray(logits.softmax(dim=1).cpu().numpy())
 
     return _Ear(embed, judge)
 

@@ -221,8 +221,6 @@ class Masked(nn.Module):
     n_frames : int, optional
         Of a segment, where they are more than those of a mask, for it is repeated as a track is
         that does not fill a segment.
-    temperature : float
-        Logits are divided by it for probabilities, and for nothing else.
     at_once : int
         Segments that it is given at a time.
     asked : callable
@@ -241,7 +239,6 @@ class Masked(nn.Module):
         *,
         shape: tuple[int, int],
         n_frames: int | None = None,
-        temperature: float = 1.0,
         at_once: int = 1,
         asked: Callable[[int], None] = lambda n: None,
     ) -> None:
@@ -251,7 +248,7 @@ class Masked(nn.Module):
         self.shape, self.at_once = shape, at_once
         self.n_frames = shape[1] if n_frames is None else n_frames
         self.has_gradients = not isinstance(model, LogProbs)
-        self._temperature, self._asked = temperature, asked
+        self._asked = asked
 
     def forward(self, masks: Tensor, *inputs: Tensor) -> Tensor:
         """Map masks (batch, n_mels, n_frames) and what the entry takes to (batch, n_classes)."""
@@ -273,7 +270,6 @@ class Masked(nn.Module):
         return np.concatenate(found).astype(np.float64)
 
     def probs(self, masks: Tensor, *inputs: Tensor) -> np.ndarray:
-        """Return probabilities (n, n_classes), those that the entry's predictions have."""
-        scale = self._temperature if self.has_gradients else 1.0
-        probs: np.ndarray = softmax(self.logits(masks, *inputs) / scale, axis=1)
+        """Return probabilities (n, n_classes), those that the entry gives segments."""
+        probs: np.ndarray = softmax(self.logits(masks, *inputs), axis=1)
         return probs

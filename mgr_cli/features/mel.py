@@ -27,7 +27,10 @@ import numpy as np
 from mgr_cli.config import FeatureSpec
 
 SMALLEST_POWER = 1e-10  # −100 dB: what is below counts as this
-FRAMES_AT_ONCE = 128  # STFT frames that are transformed together, and stay in the cache
+FRAMES_AT_ONCE = (
+    32  # STFT frames that are transformed together: few enough for OpenBLAS not to share
+)
+# out their products among threads, which takes longer than to compute them
 BANDS_AT_ONCE = 16  # mel bands that are summed together
 
 # Slaney's mel scale is linear up to 1 kHz, three mels in 200 Hz, and logarithmic above,

@@ -82,7 +82,7 @@ class VisionTransformer(Classifier):
             raise ValueError(f"segments are {tuple(x.shape[1:])}, the net takes {self.shape}")
         above, right = (whole - n for whole, n in zip(self.whole, self.shape, strict=True))
         planes = self.patches(F.pad(x, (0, right, 0, above)).unsqueeze(1))
-        token = self.token.expand(len(x), -1, -1)
+        token = self.token.expand(x.shape[0], -1, -1)  # len(x) would be a number on a graph
         return torch.cat([token, planes.flatten(2).transpose(1, 2)], dim=1) + self.positions
 
     def embed(self, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ tracks and genres are strangers': `page` escapes them.
 
 from collections.abc import Sequence
 
-from mgr_cli.appraisal import Appraisal
+from mgr_cli.appraisal import Appraisal, Believed
 from mgr_cli.calibration import Calibration
 from mgr_cli.comparison import Pair
 from mgr_cli.evaluation import Evaluation
@@ -132,10 +132,13 @@ def _calibration(one: Appraisal) -> list[Html]:
     if found is not None:
         reached = {"before": found.before, "after": found.after}
         alt = "Accuracy by confidence before and after the temperature; the table has the errors"
-        drawn = reliability.draw(found.before, found.after, title="Confidence of tracks")
+        drawn = reliability.draw(found, title="Confidence of tracks")
         parts += [page.paragraph(_tempered(found)), page.chart(drawn, alt=alt)]
         if one.evaluation.split == "valid":
-            same = "The temperature was fitted on these very tracks, so “after” flatters it."
+            same = (
+                "Temperature and threshold were fitted on these very tracks, so “after” and what "
+                "is believed flatter them."
+            )
             parts = [page.note(same), *parts]
     rows = [
         ("expected error (ECE), points", *(100 * each.ece for each in reached.values())),
@@ -143,7 +146,8 @@ def _calibration(one: Appraisal) -> list[Html]:
         ("log loss, nats", *(each.log_loss for each in reached.values())),
         ("Brier score", *(each.brier for each in reached.values())),
     ]
-    return [*parts, page.table(("smaller is better", *reached), rows)]
+    parts.append(page.table(("smaller is better", *reached), rows))
+    return parts if one.believed is None else [*parts, page.paragraph(_believed(one.believed))]
 
 
 def _gaps(one: Appraisal) -> str:
@@ -165,6 +169,29 @@ def _tempered(found: Calibration) -> str:
     return (
         f"{fitted} of the validation split, {how} the probabilities: "
         f"then it is {100 * found.after.ece:.1f} points."
+    )
+
+
+def _believed(found: Believed) -> str:
+    """Say in words what trust does."""
+    trust = found.trust
+    if not trust.coverage:
+        return (
+            f"No confidence is high enough for {100 * trust.wanted:.0f} % of the answers to be "
+            f"right, so none is believed ({trust.n_tracks:,} validation tracks)."
+        )
+    asked = (
+        f"Answers are believed from a confidence of {100 * trust.threshold:.1f} % on, and unsure "
+        f"below. That was chosen on {trust.n_tracks:,} validation tracks for "
+        f"{100 * trust.wanted:.0f} % of them to be right; there "
+        f"{100 * trust.coverage:.1f} % were believed and {100 * trust.precision:.1f} % of these "
+        "right."
+    )
+    if found.precision is None:
+        return f"{asked} Of the tracks judged here none is."
+    return (
+        f"{asked} Of the tracks judged here {100 * found.coverage:.1f} % are believed, and of "
+        f"these {percent(found.precision)} % are right."
     )
 
 

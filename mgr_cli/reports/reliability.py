@@ -3,7 +3,8 @@
 Two panels, before and after a temperature. In each a bar is a bin of confidences: its height is
 the share of its tracks that is right, and it belongs on the diagonal. What lacks is hatched, from
 the bar to the mean confidence of the bin: above the bar the classifier is too bold, inside it too
-modest. The counts below say what a bar is worth; a gap over three tracks is an accident.
+modest. The counts below say what a bar is worth; a gap over three tracks is an accident. Right of
+the line in the second panel answers are believed, left of it they are unsure.
 """
 
 import numpy as np
@@ -11,20 +12,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from mgr_cli.calibration import Reliability
+from mgr_cli.calibration import Calibration, Reliability
 
 _DPI = 150
 _SIZE = (9.0, 5.4)  # inches
-_BLUE, _ORANGE, _GREY, _INK = "#56B4E9", "#D55E00", "#999999", "#333333"  # Okabe and Ito's
+_BLUE, _ORANGE, _GREEN = "#56B4E9", "#D55E00", "#009E73"  # Okabe and Ito's
+_GREY, _INK = "#999999", "#333333"
 
 
-def draw(before: Reliability, after: Reliability, *, title: str) -> Figure:
+def draw(found: Calibration, *, title: str) -> Figure:
     """Draw two reliability diagrams side by side, with a histogram below each.
 
     Parameters
     ----------
-    before, after : Reliability
-        Of the same tracks, without and with a temperature.
+    found : Calibration
+        Of the tracks, without and with a temperature.
     title : str
         What was judged, on what.
 
@@ -37,18 +39,23 @@ def draw(before: Reliability, after: Reliability, *, title: str) -> Figure:
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.06)
     figure.suptitle(title, fontsize=12, parse_math=False, wrap=True)
     rows = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3, 1))
-    for (upper, lower), name, found in zip(
-        rows.T, ("before", "after"), (before, after), strict=True
+    for (upper, lower), name, each in zip(
+        rows.T, ("before", "after"), (found.before, found.after), strict=True
     ):
-        _draw_bars(upper, found)
-        _draw_counts(lower, found)
+        _draw_bars(upper, each)
+        _draw_counts(lower, each)
         upper.set_title(
-            f"{name}: ECE {100 * found.ece:.1f} points, log loss {found.log_loss:.2f}", fontsize=11
+            f"{name}: ECE {100 * each.ece:.1f} points, log loss {each.log_loss:.2f}", fontsize=11
         )
     rows[0, 0].set_ylabel("tracks that are right", fontsize=10)
     rows[1, 0].set_ylabel("tracks", fontsize=10)
     figure.align_ylabels(rows[:, 0])
-    figure.legend(*rows[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3,
+    if found.trust.coverage:
+        for axes in rows[:, 1]:
+            axes.axvline(found.trust.threshold, color=_GREEN, linewidth=2, zorder=6,
+                         label="believed from here")  # fmt: skip
+    handles, labels = rows[0, 1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels),
                   fontsize=10, frameon=False)  # fmt: skip
     return figure
 

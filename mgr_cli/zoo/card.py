@@ -31,6 +31,7 @@ from mgr_cli.metrics import Estimate
 from mgr_cli.models.grids import Search
 from mgr_cli.models.registry import BORROWED
 from mgr_cli.plans import VECTORS, Form, Kind, Plan
+from mgr_cli.trust import Trust
 from mgr_cli.zoo.backbones import SETTINGS, WEIGHTS
 
 CARD = "card.json"
@@ -105,6 +106,17 @@ class TrainedOn(_Strict):
     fold: Annotated[int, Field(ge=0)] | None = None
 
 
+class Graph(_Strict):
+    """The same model as an ONNX graph, for which neither torch nor scikit-learn is needed.
+
+    `difference` is the largest one of a probability from what the model itself gave for the golden
+    input, when the graph was made.
+    """
+
+    file: WeightsFile
+    difference: Annotated[float, Field(ge=0, le=1)]
+
+
 class Card(_Strict):
     """Everything that must be known to use an entry, and to trust it.
 
@@ -125,7 +137,9 @@ class Card(_Strict):
     segments : SegmentSpec or None
         How a track is cut; None takes it as a whole.
     temperature : float
-        Logits are divided by it before the softmax.
+        The logarithms of a track's pooled probabilities are divided by it.
+    trust : Trust or None
+        Which answers are believed; None believes all of them.
     figures : dict of Assessment
         By split, where it was measured.
     recipe : Recipe or None
@@ -138,6 +152,10 @@ class Card(_Strict):
         The grid that a pipeline's hyper-parameters were found on.
     borrowed : BorrowedNet or None
         What makes the rows that a pipeline judges, where somebody else has trained it.
+    graph : Graph or None
+        What predicts without torch.
+    no_graph : str
+        Why there is none.
     versions : dict
         Of the packages that trained the entry.
     """
@@ -157,6 +175,7 @@ class Card(_Strict):
     segments: SegmentSpec | None
     vote: VoteRule
     temperature: Annotated[float, Field(ge=1e-3, le=1_000)] = 1.0
+    trust: Trust | None = None
     recipe: Recipe | None
     seed: int
     best_epoch: int = 0
@@ -168,6 +187,8 @@ class Card(_Strict):
     figures: dict[Split, Assessment]
     weights: WeightsFile
     golden: WeightsFile
+    graph: Graph | None = None
+    no_graph: Text = ""
     licence: Text
     provenance: Text
     versions: dict[str, Text]

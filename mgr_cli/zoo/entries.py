@@ -1,15 +1,16 @@
 """Entries: where they lie, how one is chosen, saved, loaded and verified.
 
-An entry is a folder with `card.json`, `model.safetensors` and `golden.safetensors`. The
-golden file holds an input with the embedding and logits that the net gave for it when it
-was saved. New entries go to one place; they are looked for in several, the ones shipped
-with the package last.
+An entry is a folder with `card.json`, `model.safetensors`, `golden.safetensors` and, of most
+models, `model.onnx`, see `graphs`. The golden file holds an input with the embedding and logits
+that the net gave for it when it was saved. New entries go to one place; they are looked for in
+several, the ones shipped with the package last.
 """
 
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -22,14 +23,33 @@ from safetensors.numpy import save as to_bytes
 
 from mgr_cli.errors import ZooError
 from mgr_cli.files import is_plain_name
+from mgr_cli.inputs import Arrays
 from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import CARD, Card, load_card, save_card
+from mgr_cli.zoo.tensors import one_line
 
 GOLDEN = "golden.safetensors"
 DEFAULT = "default.txt"  # beside the entries: the name that `predict` takes unasked
 GOLDEN_BATCH = 2
+MAX_NAME = 100  # letters
 LARGE_SEGMENT = 2**18  # values; of larger ones a single one is kept, 2 MB for 2^19 samples
 GOLDEN_TOLERANCE = 1e-4  # of logits of order 1: other CPUs and thread counts add up otherwise
+
+
+@dataclass(frozen=True)
+class Soundness:
+    """By how much an entry differs from what it was when it was saved.
+
+    Attributes
+    ----------
+    difference : float
+        Of an embedding or a logit, or a pipeline's probability, from the golden ones.
+    graph : float or None
+        Of a probability that its graph gives from that of the model; None if it has no graph.
+    """
+
+    difference: float
+    graph: float | None
 
 
 def home(zoo: Path | None = None) -> Path:
@@ -119,10 +139,19 @@ def default_entry(zoos: Sequence[Path] | None = None) -> Path:
     zoos = places() if zoos is None else zoos
     for zoo in zoos:
         if (zoo / DEFAULT).is_file():
-            return find((zoo / DEFAULT).read_text(encoding="utf-8").strip(), zoos)
+            return _named_default(zoo / DEFAULT, zoos)
         with suppress(ZooError):  # nothing there, or nothing whole
             return newest([zoo])
     return newest(zoos)
+
+
+def _named_default(path: Path, zoos: Sequence[Path]) -> Path:
+    try:
+        return find(path.read_text(encoding="utf-8").strip(), zoos)
+    except (ZooError, OSError, UnicodeDecodeError) as error:
+        raise ZooError(
+            f"{path}: {one_line(error)}; `mgr zoo default NAME` chooses another"
+        ) from error
 
 
 def free_name(wanted: str, zoo: Path) -> str:
@@ -135,19 +164,28 @@ def free_name(wanted: str, zoo: Path) -> str:
     return name
 
 
-def save(card: Card, model: "weights.Model", zoo: Path, *, rng: np.random.Generator) -> Path:
+def save(
+    card: Card,
+    model: "weights.Model",
+    zoo: Path,
+    *,
+    rng: np.random.Generator,
+    with_graph: bool = True,
+) -> Path:
     """Save an entry: its folder appears whole, or not at all.
 
     Parameters
     ----------
     card : Card
-        Its `weights`, `golden` and `n_parameters` are filled in here.
+        Its `weights`, `golden`, `n_parameters`, `graph` and `no_graph` are filled in here.
     model : nn.Module or Judge
         A net is on the CPU, in evaluation mode; a judge is fitted.
     zoo : Path
         Where it goes, under the card's name.
     rng : np.random.Generator
-        Draws the golden input.
+        Draws the golden input, and what the graph is compared on.
+    with_graph : bool
+        Whether a graph is made, which takes some tenths of a second; `add_graph` can do it later.
 
     Returns
     -------
@@ -159,7 +197,7 @@ def save(card: Card, model: "weights.Model", zoo: Path, *, rng: np.random.Genera
     ZooError
         If the name is taken, or is no name of a folder.
     """
-    with _new(card.name, zoo) as part:
+    with arriving(card.name, zoo) as part:
         said = weights.save_model(part, model, zoo)
         n_segments = 1 if card.inputs.n_values > LARGE_SEGMENT else GOLDEN_BATCH
         inputs = tuple(
@@ -168,8 +206,39 @@ def save(card: Card, model: "weights.Model", zoo: Path, *, rng: np.random.Genera
         golden = weights.sample(model, card, inputs)
         (part / GOLDEN).write_bytes(to_bytes(golden))
         card = card.model_copy(update={**said, "golden": weights.digested(part / GOLDEN)})
+        if with_graph:
+            card = _with_graph(part, card, model, inputs, rng=rng)
         save_card(part, card)
     return zoo / card.name
+
+
+def add_graph(folder: Path) -> Card:
+    """Give an entry that is there its graph, anew if it has one, and return its new card.
+
+    Raises
+    ------
+    ZooError
+        If the entry is damaged.
+    """
+    card = load_card(folder)
+    model = weights.load_model(folder, card)
+    inputs, _ = _golden(folder, card)
+    card = _with_graph(folder, card, model, inputs, rng=np.random.default_rng(0))
+    save_card(folder, card)
+    return card
+
+
+def _with_graph(
+    folder: Path,
+    card: Card,
+    model: "weights.Model",
+    inputs: Arrays,
+    *,
+    rng: np.random.Generator,
+) -> Card:
+    from mgr_cli.zoo import graphs  # which few commands need
+
+    return card.model_copy(update=graphs.save(folder, model, card, inputs, rng=rng))
 
 
 def adopt(source: Path, card: Card, zoo: Path) -> Path:
@@ -180,7 +249,7 @@ def adopt(source: Path, card: Card, zoo: Path) -> Path:
     ZooError
         If the name is taken, or is no name of a folder.
     """
-    with _new(card.name, zoo) as part:
+    with arriving(card.name, zoo) as part:
         for path in source.iterdir():
             if path.name != CARD:
                 shutil.copyfile(path, part / path.name)
@@ -189,10 +258,10 @@ def adopt(source: Path, card: Card, zoo: Path) -> Path:
 
 
 @contextmanager
-def _new(name: str, zoo: Path) -> Iterator[Path]:
+def arriving(name: str, zoo: Path) -> Iterator[Path]:
     """Give a folder to be filled, its card last, which then is the entry of that name."""
-    if not is_plain_name(name):
-        raise ZooError(f"{name!r} cannot be the name of an entry; use letters and digits")
+    if not is_plain_name(name) or name == DEFAULT or name[0] == "-" or len(name) > MAX_NAME:
+        raise ZooError(f"{name[:80]!r} cannot be the name of an entry; use letters and digits")
     target = zoo / name
     if target.exists():
         raise ZooError(f"{target} exists already; choose another --name")
@@ -207,35 +276,62 @@ def _new(name: str, zoo: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)  # it is gone if all went well
 
 
-def verify(folder: Path) -> float:
-    """Check that an entry still computes what it computed when it was saved.
-
-    Returns
-    -------
-    float
-        Largest difference of an embedding or a logit from the golden ones.
+def verify(folder: Path) -> Soundness:
+    """Check that an entry still computes what it computed when it was saved, and its graph too.
 
     Raises
     ------
     ZooError
-        If a digest differs, the golden sample is not one of this net, or that difference
-        is above `GOLDEN_TOLERANCE` or no number.
+        If a digest differs, the golden sample is not one of this net, a difference is above
+        `GOLDEN_TOLERANCE`, or above `graphs.TOLERANCE` of the graph's, or no number.
     """
     card = load_card(folder)
     model = weights.load_model(folder, card)
-    path = weights.checked(folder, card.golden)
+    inputs, golden = _golden(folder, card)
     try:
-        golden = load_file(path)
-        inputs = tuple(golden[weights.input_name(place)] for place in range(len(card.eats)))
         computed = weights.sample(model, card, inputs)
         results = computed.keys() & set(weights.RESULTS)
         # np.max, unlike max, keeps NaN.
         difference = float(np.max([np.abs(computed[key] - golden[key]).max() for key in results]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ZooError(f"{path}: no golden sample of this net ({error})") from error
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise _no_golden(folder, card, error) from error
     if not difference <= GOLDEN_TOLERANCE:
         raise ZooError(
             f"{folder}: differs from its golden sample by {difference:.1e}, "
             f"more than {GOLDEN_TOLERANCE:.0e}"
         )
-    return difference
+    return Soundness(difference, _graph_difference(folder, card, model, inputs))
+
+
+def _graph_difference(
+    folder: Path, card: Card, model: "weights.Model", inputs: Arrays
+) -> float | None:
+    if card.graph is None:
+        return None
+    from mgr_cli.zoo import graphs, sessions
+
+    score = sessions.load_graph(folder, card)
+    found = graphs.difference(score, weights.score_with(model, card), inputs)
+    if not found <= graphs.TOLERANCE:
+        raise ZooError(
+            f"{folder}: its graph differs from its model by {found:.1e}, "
+            f"more than {graphs.TOLERANCE:.0e}"
+        )
+    return found
+
+
+def _golden(folder: Path, card: Card) -> tuple[Arrays, dict[str, np.ndarray]]:
+    """Read the golden sample: its inputs, and all of it by name."""
+    path = weights.checked(folder, card.golden)
+    try:
+        golden = load_file(path)
+        inputs = tuple(golden[weights.input_name(place)] for place in range(len(card.eats)))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise _no_golden(folder, card, error) from error
+    return inputs, golden
+
+
+def _no_golden(folder: Path, card: Card, error: Exception) -> ZooError:
+    return ZooError(
+        f"{folder / card.golden.file}: no golden sample of this net ({one_line(error)})"
+    )

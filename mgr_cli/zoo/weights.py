@@ -184,7 +184,7 @@ def _score_with_net(net: "nn.Module", card: Card, device: str) -> Score:
         tensors = [torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in inputs]
         with torch.inference_mode():
             logits = net(*(tensor.to(device) for tensor in tensors))
-            probs: np.ndarray = (logits / card.temperature).softmax(dim=1).cpu().numpy()
+            probs: np.ndarray = logits.softmax(dim=1).cpu().numpy()
         return probs
 
     return score
@@ -222,8 +222,17 @@ def digested(path: Path) -> WeightsFile:
     return WeightsFile(file=path.name, sha256=sha256(path))
 
 
-def checked(folder: Path, weights: WeightsFile) -> Path:
+def checked(folder: Path, weights: WeightsFile, *, limit: int = MAX_WEIGHTS_BYTES) -> Path:
     """Return the path of a file of an entry that is what the card says.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the entry.
+    weights : WeightsFile
+        What the card says of the file.
+    limit : int
+        Bytes that it may have.
 
     Raises
     ------
@@ -233,8 +242,8 @@ def checked(folder: Path, weights: WeightsFile) -> Path:
     path = folder / weights.file
     try:
         size = path.stat().st_size
-        if size > MAX_WEIGHTS_BYTES:
-            raise ZooError(f"{path}: larger than {MAX_WEIGHTS_BYTES} bytes")
+        if size > limit:
+            raise ZooError(f"{path}: larger than {limit} bytes")
         found = sha256(path)
     except OSError as error:
         raise ZooError(f"{path}: cannot be read ({error.strerror})") from error

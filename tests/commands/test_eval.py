@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mgr_cli.commands import judging
 from mgr_cli.data import prepared as datasets
 from mgr_cli.evaluation import Evaluation
 from mgr_cli.zoo.card import Assessment
@@ -14,8 +15,8 @@ from tests.commands.workspace import run
 
 KEYS = [
     "model", "dataset", "split", "remarks", "n_tracks", "n_segments", "vote", "track", "segment",
-    "genres", "by_genre", "confusion", "reliability", "calibration", "genre_tree", "n_parameters",
-    "seconds_per_track", "tracks",
+    "genres", "by_genre", "confusion", "reliability", "calibration", "trust", "genre_tree",
+    "n_parameters", "seconds_per_track", "tracks",
 ]  # fmt: skip
 
 
@@ -66,6 +67,53 @@ def test_record_writes_the_figures_to_the_card_and_nothing_else(
     after = json.loads((tmp_path / "zoo/sounds/card.json").read_text())
     assert after["figures"].pop("test")["track"] == printed["track"]
     assert after == before
+
+
+def test_a_calibration_is_recorded_and_told_of_from_then_on(
+    inside: Path, rival: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = tmp_path / "zoo"
+    shutil.copytree(inside / "others", zoo)
+    monkeypatch.chdir(tmp_path)  # where the picture goes
+    monkeypatch.setattr(judging, "FEWEST_CALIBRATED", 3)
+    places = ("--model", "rival", "--prepared", inside / "prepared", "--zoo", zoo)
+    wide = {"COLUMNS": "200"}
+    assert "the card asks for no confidence" in run("eval", *places, env=wide).stdout
+    learns = ("--split", "valid", "--calibrate", "--precision", 0.5, "--record")
+    done = run("eval", *places, *learns, "--json")
+    assert done.exit_code == 0, done.output
+    assert "temperature and trust are on its card" in done.stderr
+    printed, card = json.loads(done.stdout), json.loads((zoo / "rival/card.json").read_text())
+    assert card["temperature"] == pytest.approx(printed["calibration"]["temperature"])
+    assert card["trust"] == printed["calibration"]["trust"] == printed["trust"]["trust"]
+    assert (card["trust"]["wanted"], card["trust"]["n_tracks"]) == (0.5, 3)
+    assert card["figures"]["valid"]["track"] == printed["track"]
+    later = json.loads(run("eval", *places, "--split", "valid", "--json").stdout)
+    assert later["trust"] == printed["trust"]
+    assert later["reliability"]["ece"] == pytest.approx(printed["calibration"]["after"]["ece"])
+    shown = run("eval", *places, env=wide).stdout
+    assert f"believed from a confidence of {100 * card['trust']['threshold']:.1f} % on" in shown
+    assert "(50.0 % were wanted)" in shown
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--calibrate", "--record"), "has 3 validation tracks, too few"),
+        (("--calibrate", "--record", "--vote", "majority"), "learns of its own vote, mean"),
+        (("--calibrate", "--record", "--allow-leak"), "leave it out here"),
+        (("--precision", 0.9), "add that"),
+        (("--calibrate", "--precision", 1.0), "less than or equal to 0.99"),
+    ],
+)
+def test_what_a_card_shall_not_learn_is_refused(
+    inside: Path, asked: tuple[object, ...], said: str
+) -> None:
+    before = (inside / "zoo/sounds/card.json").read_bytes()
+    done = run("eval", "--split", "valid", *asked, env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert (inside / "zoo/sounds/card.json").read_bytes() == before
 
 
 def test_other_genres_are_refused(inside: Path, tmp_path: Path) -> None:

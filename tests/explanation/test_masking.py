@@ -181,15 +181,13 @@ def test_a_mask_of_fewer_frames_is_repeated_as_the_song_is() -> None:
     assert given.tolist() == [[[1, 0, 0.5, 1, 0, 0.5, 1]]]
 
 
-def test_probabilities_are_tempered_and_logits_are_not() -> None:
+def test_probabilities_are_the_softmax_of_logits_batch_by_batch() -> None:
     asked: list[int] = []
-    masked = Masked(
-        Mean(), (Levels(),), shape=(1, 2), temperature=4.0, at_once=2, asked=asked.append
-    )
+    masked = Masked(Mean(), (Levels(),), shape=(1, 2), at_once=2, asked=asked.append)
     x = torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1).expand(3, 1, 2)
     ones = torch.ones(3, 1, 2)
     np.testing.assert_allclose(masked.logits(ones, x), [[1, -1], [2, -2], [3, -3]])
-    expected = 1 / (1 + np.exp(-np.array([2, 4, 6]) / 4))
+    expected = 1 / (1 + np.exp(-np.array([2, 4, 6])))
     np.testing.assert_allclose(masked.probs(ones, x)[:, 0], expected, rtol=1e-6)
     assert asked == [2, 1, 2, 1]  # batches of two
 
@@ -198,7 +196,7 @@ def test_a_pipeline_answers_with_logarithms_and_its_own_probabilities() -> None:
     def score(inputs: Arrays) -> np.ndarray:
         return np.tile([0.75, 0.25, 0.0], (len(inputs[0]), 1))
 
-    masked = Masked(LogProbs(score), (Levels(),), shape=(1, 2), temperature=3.0)
+    masked = Masked(LogProbs(score), (Levels(),), shape=(1, 2))
     assert not masked.has_gradients
     x = torch.ones(1, 1, 2)
     np.testing.assert_allclose(masked.logits(x, x), np.log([[0.75, 0.25, LEAST]]), rtol=1e-6)

@@ -204,7 +204,7 @@ def centres(spec: FeatureSpec) -> np.ndarray:
 def test_explanation_is_of_the_whole_songs_prediction(
     explained: Explanation, entry: Path, song: Path
 ) -> None:
-    prediction = Predictor.load(entry, device="cpu").from_file(song)
+    prediction = Predictor.load(entry, device="cpu", runtime="torch").from_file(song)
     np.testing.assert_array_equal(explained.prediction.probs, prediction.probs)
     assert explained.path == song
     assert (explained.start, explained.stop) == (0, 4)

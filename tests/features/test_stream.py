@@ -62,11 +62,11 @@ def test_levels_refer_to_the_loudest_frame_though_it_comes_last() -> None:
     waveform = music(20_000)
     with filled(waveform, SPEC, [10_000]) as stream:
         early, late = stream.read(0, 100), stream.read(100, len(stream))
-        assert late.max() == 0
+        assert late.max() == pytest.approx(0, abs=1e-6)  # a float32 logarithm less a float64 one
         assert early.max() < -3
     with LevelStream(SPEC) as stream:  # before its end a track is judged by what there was
         stream.push(waveform[:10_000])
-        assert stream.read(0, len(stream)).max() == 0
+        assert stream.read(0, len(stream)).max() == pytest.approx(0, abs=1e-6)
 
 
 def test_frames_are_counted_as_they_come_and_the_last_at_the_end() -> None:

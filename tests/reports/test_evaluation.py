@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mgr_cli import calibration, comparison, metrics
-from mgr_cli.appraisal import Appraisal
+from mgr_cli import calibration, comparison, metrics, votes
+from mgr_cli.appraisal import Appraisal, Believed
 from mgr_cli.config import Split
 from mgr_cli.evaluation import Evaluation
 from mgr_cli.judging import Judged
@@ -18,6 +18,7 @@ from mgr_cli.reports import comparison as side_by_side
 from mgr_cli.reports import confusion, reliability
 from mgr_cli.reports import evaluation as report
 from mgr_cli.taxonomy import Distances
+from mgr_cli.trust import Trust
 from mgr_cli.zoo.card import Assessment
 from tests.reports.test_page import HOSTILE, Read
 
@@ -29,6 +30,8 @@ SAID = (
 )  # fmt: skip
 TABLE = {key: Estimate(0.1 + i / 100, 0.05, 0.95) for i, key in enumerate(NAMES)}
 DISTANCES = Distances(6, 2, 0.7, 2.25, 3.5, 0.61, 0.62, 0.63)
+TRUST = Trust(0.8, 0.625, 1.0, 0.4, 5)
+BELIEVED = Believed(TRUST, 3, 0.5, Estimate(2 / 3, 0.208, 0.939))
 
 
 Drawn = list[tuple[object, ...]]
@@ -91,11 +94,12 @@ def bare(done: Evaluation, **changes: Any) -> Appraisal:
 def appraised(done: Evaluation | None = None, **changes: Any) -> Appraisal:
     """Return an evaluation and all that can be known of it."""
     done = done or evaluated()
-    segments = [track.prediction.segment_probs for track in done.tracks]
-    found = calibration.calibrate(segments, done.truth, temperature=2.0, n_tracks_fitted=5)
+    after = calibration.reliability(votes.tempered(done.probs, 2.0), done.truth)
+    before = calibration.reliability(done.probs, done.truth)
+    found = calibration.Calibration(2.0, 5, TRUST, before, after)
     whole = bare(
-        done, calibration=found, distances=DISTANCES, pace={"cpu": 0.0123, "cuda": 1.5},
-        source="/music",
+        done, calibration=found, believed=BELIEVED, distances=DISTANCES,
+        pace={"cpu": 0.0123, "cuda": 1.5}, source="/music",
     )  # fmt: skip
     return replace(whole, **changes)
 
@@ -185,7 +189,7 @@ def test_confusions_of_tracks_and_segments_and_the_calibration_are_drawn(drawn: 
     assert counts is done.track_counts
     assert of_segments is done.segment_counts
     assert (genres, title) == (list(GENRES), "tracks")
-    assert calibrated == (found.before, found.after, "Confidence of tracks")
+    assert calibrated == (found, "Confidence of tracks")
 
 
 def test_tracks_of_one_segment_are_not_shown_twice() -> None:
@@ -233,8 +237,26 @@ def test_what_a_temperature_does_is_named(temperature: float, verb: str) -> None
 
 
 def test_a_temperature_fitted_on_the_judged_tracks_is_said_to_flatter() -> None:
-    assert "flatters" in words(read(appraised(evaluated(split="valid"))))
-    assert "flatters" not in words(read())
+    assert "flatter" in words(read(appraised(evaluated(split="valid"))))
+    assert "flatter" not in words(read())
+
+
+def test_it_is_told_who_is_believed_and_how_many_of_those_are_right() -> None:
+    asked = (
+        "Answers are believed from a confidence of 62.5 % on, and unsure below. That was chosen on "
+        "5 validation tracks for 80 % of them to be right; there 40.0 % were believed and 100.0 % "
+        "of these right."
+    )
+    assert (
+        f"{asked} Of the tracks judged here 50.0 % are believed, and of these 66.7 (20.8–93.9) % "
+        "are right."
+    ) in words(read())
+    none = replace(BELIEVED, n_tracks=0, coverage=0.0, precision=None)
+    assert f"{asked} Of the tracks judged here none is." in words(read(appraised(believed=none)))
+    nobody = replace(none, trust=Trust(0.8, 1.0, 0.0, 0.0, 5))
+    said = "high enough for 80 % of the answers to be right, so none is believed (5 validation"
+    assert said in words(read(appraised(believed=nobody)))
+    assert "believed" not in words(read(bare(evaluated())))
 
 
 def test_mistakes_are_listed_the_most_confident_first_with_their_paths() -> None:

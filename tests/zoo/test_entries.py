@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from mgr_cli import files
 from mgr_cli.errors import ZooError
 from mgr_cli.zoo import entries, weights
-from mgr_cli.zoo.card import CARD, WeightsFile, load_card, save_card
+from mgr_cli.zoo.card import CARD, Graph, WeightsFile, load_card, save_card
+from mgr_cli.zoo.graphs import GRAPH
 from tests import tiny
 
 
@@ -22,9 +24,15 @@ def zoo(tmp_path: Path) -> Path:
     return tmp_path / "zoo"
 
 
+def saved(zoo: Path, *, with_graph: bool) -> Path:
+    """Save an untrained entry."""
+    rng = np.random.default_rng(0)
+    return entries.save(tiny.card(), tiny.net(), zoo, rng=rng, with_graph=with_graph)
+
+
 @pytest.fixture
 def entry(zoo: Path) -> Path:
-    return tiny.entry(zoo)
+    return saved(zoo, with_graph=False)  # which has tests of its own
 
 
 @pytest.fixture
@@ -55,8 +63,8 @@ def load(folder: Path) -> torch.nn.Module:
 
 
 def test_a_saved_entry_is_a_card_weights_and_a_golden_sample(zoo: Path) -> None:
-    folder = tiny.entry(zoo, "mine")
-    assert folder == zoo / "mine"
+    folder = saved(zoo, with_graph=False)
+    assert folder == zoo / "tiny"
     assert sorted(path.name for path in folder.iterdir()) == [
         "card.json", "golden.safetensors", "model.safetensors",
     ]  # fmt: skip
@@ -78,8 +86,8 @@ def test_the_golden_sample_is_what_the_net_says(entry: Path) -> None:
 
 
 def test_what_is_saved_twice_has_the_same_bytes(zoo: Path) -> None:
-    one, two = tiny.entry(zoo / "a"), tiny.entry(zoo / "b")
-    for name in (CARD, weights.WEIGHTS, entries.GOLDEN):
+    one, two = saved(zoo / "a", with_graph=True), saved(zoo / "b", with_graph=True)
+    for name in (CARD, weights.WEIGHTS, entries.GOLDEN, GRAPH):
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
@@ -275,7 +283,9 @@ def test_loading_leaves_the_generator_and_the_mode_alone(entry: Path) -> None:
 
 
 def test_an_entry_as_it_was_saved_is_verified(entry: Path) -> None:
-    assert entries.verify(entry) <= 1e-6  # the same machine that saved it
+    found = entries.verify(entry)
+    assert found.difference <= 1e-6  # the same machine that saved it
+    assert found.graph is None
 
 
 @pytest.mark.parametrize("key", ["stem.0.weight", "blocks.3.body.4.running_var", "head.1.bias"])
@@ -327,6 +337,47 @@ def test_a_golden_sample_of_something_else_is_a_zoo_error(entry: Path, case: str
     sign(entry)
     with pytest.raises(ZooError, match="no golden sample of this net"):
         entries.verify(entry)
+
+
+# The graph.
+
+
+def test_a_saved_graph_stands_on_the_card_and_is_verified(zoo: Path) -> None:
+    folder = saved(zoo, with_graph=True)
+    graph = load_card(folder).graph
+    assert graph is not None
+    assert graph.file == WeightsFile(file=GRAPH, sha256=files.sha256(folder / GRAPH))
+    found = entries.verify(folder)
+    assert found.graph == graph.difference <= 1e-6  # the same machine that saved it
+
+
+def test_an_entry_gets_its_graph_later_and_keeps_all_else(entry: Path, tmp_path: Path) -> None:
+    before = load_card(entry)
+    kept = {path.name: path.read_bytes() for path in entry.iterdir() if path.name != CARD}
+    card = entries.add_graph(entry)
+    assert card == load_card(entry)
+    assert card.graph is not None
+    assert card.model_copy(update={"graph": None}) == before
+    assert {name: (entry / name).read_bytes() for name in kept} == kept
+    # It is the one that saving would have made.
+    other = saved(tmp_path / "other", with_graph=True)
+    assert (entry / GRAPH).read_bytes() == (other / GRAPH).read_bytes()
+
+
+def test_a_graph_that_says_something_else_is_noticed_even_if_signed(zoo: Path) -> None:
+    folder = saved(zoo, with_graph=True)
+    model = onnx.load(str(folder / GRAPH), load_external_data=False)
+    (last,) = (node for node in model.graph.node if "logits" in node.output)
+    last.output[0] = "own"
+    doubled = onnx.helper.make_node("Add", ["own", "own"], ["logits"])
+    model.graph.node.append(doubled)
+    (folder / GRAPH).write_bytes(model.SerializeToString())
+    with pytest.raises(ZooError, match=r"model\.onnx: its digest"):
+        entries.verify(folder)
+    graph = Graph(file=weights.digested(folder / GRAPH), difference=0.0)
+    change(folder, graph=graph)
+    with pytest.raises(ZooError, match=r"its graph differs from its model by .*, more than 1e-05"):
+        entries.verify(folder)
 
 
 # Looking for entries.
@@ -474,3 +525,18 @@ def test_golden_embedding_that_is_a_view_is_kept_as_it_looks(tmp_path: Path) -> 
         expected = net.embed(torch.from_numpy(golden["input"])).numpy()
     assert not expected.flags.c_contiguous
     np.testing.assert_array_equal(golden["embedding"], expected)
+
+
+def test_default_that_is_no_text_or_no_entry_names_its_file(tmp_path: Path) -> None:
+    tiny.entry(tmp_path)
+    for said in (b"\xff\xfe", b"", b"gone"):
+        (tmp_path / entries.DEFAULT).write_bytes(said)
+        with pytest.raises(ZooError, match=r"default\.txt: .*`mgr zoo default NAME`"):
+            entries.default_entry([tmp_path])
+
+
+@pytest.mark.parametrize("name", [entries.DEFAULT, "--yes", "a" * 101])
+def test_names_that_mean_something_else_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ZooError, match="cannot be the name of an entry"):
+        tiny.entry(tmp_path, name)
+    assert not list(tmp_path.iterdir())

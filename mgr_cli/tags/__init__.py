@@ -1,0 +1,1 @@
+"""Genres in the tags of audio files."""
