@@ -171,6 +171,8 @@ def test_the_last_file_of_a_run_may_crash_too(
 
 
 PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 import sys
 from pathlib import Path
 from mgr_cli.bulk import Order, predict_all

@@ -180,6 +180,8 @@ def test_closing_ends_all_workers_at_once() -> None:
 
 
 PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 import os
 from pathlib import Path
 from mgr_cli.crew import Crew
