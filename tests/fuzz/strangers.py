@@ -34,7 +34,7 @@ ABSURD: tuple[Any, ...] = (
 )  # fmt: skip
 EDGES = (0, 1, 127, 128, 255)
 PATHS = (
-    "../card.json", "/tmp/evil", "a/../../evil", "..\\evil", "C:\\evil", "a/b/c", "evil\n", ".",
+    "../card.json", "/evil", "a/../../evil", "..\\evil", "C:\\evil", "a/b/c", "evil\n", ".",
     "..", "", "card.json\0x", "model.pth", "\x1b[2J", "history.csv", "README.md", "x/card.json",
 )  # fmt: skip
 
