@@ -19,7 +19,7 @@ from mgr_cli.data.store import OK
 from mgr_cli.errors import DatasetError
 from mgr_cli.evaluation import LEAK_ALLOWED, Evaluation
 from mgr_cli.genre_maps import GenreMap
-from mgr_cli.metrics import Estimate
+from mgr_cli.intervals import Estimate
 from mgr_cli.prediction import Predictor
 from mgr_cli.taxonomy import Distances, Tree
 from mgr_cli.trust import Trust
@@ -100,6 +100,7 @@ def appraise(
     genre_map: GenreMap | None = None,
     trained_on: PreparedDataset | None = None,
     allow_leak: bool = False,
+    regrid: bool = False,
     calibrated: bool = False,
     wanted: float = PRECISION,
     tree: Tree | None = None,
@@ -110,7 +111,7 @@ def appraise(
 
     Parameters
     ----------
-    predictor, dataset, split, genre_map, trained_on, allow_leak, seed, progress
+    predictor, dataset, split, genre_map, trained_on, allow_leak, regrid, seed, progress
         As of `evaluation.evaluate`.
     calibrated : bool
         Whether a temperature is fitted on the validation split, and a threshold chosen; a remark
@@ -133,7 +134,7 @@ def appraise(
     card = predictor.card
     judge = partial(
         evaluation.evaluate, predictor, dataset, genre_map=genre_map, trained_on=trained_on,
-        allow_leak=allow_leak, seed=seed, progress=progress,
+        allow_leak=allow_leak, regrid=regrid, seed=seed, progress=progress,
     )  # fmt: skip
     done = judge(split=split)
     found = None

@@ -10,13 +10,17 @@ References
 ----------
 D. S. Park et al., "SpecAugment", Interspeech 2019, section 2 (one mask an axis here).
 H. Zhang et al., "mixup: Beyond empirical risk minimization", ICLR 2018, equation 1.
+H. Nam, S.-H. Kim, Y.-H. Park, "FilterAugment: An acoustic environmental data augmentation
+method", ICASSP 2022, section 2.2 (the linear type; its knots lie evenly here).
 """
 
 import torch
 import torchaudio.functional as AF
 from torch import Tensor
+from torch.nn import functional as F
 
 TIME_AXIS, FREQUENCY_AXIS = 3, 2
+KNOTS = 6  # of an equaliser's curve
 
 
 def mask(x: Tensor, *, frequency: float, time: float) -> Tensor:
@@ -75,6 +79,86 @@ def gain(x: Tensor, *, decibels: float, per_decibel: Tensor) -> Tensor:
     if decibels == 0:
         return x
     return x + _uniform(x, -decibels, decibels) * per_decibel.to(x)[:, None]
+
+
+def equalise(x: Tensor, *, decibels: float, per_decibel: Tensor) -> Tensor:
+    """Colour each log-mel by a curve over frequency, as rooms, microphones and masterings do.
+
+    Parameters
+    ----------
+    x : Tensor [shape=(batch, n_mels, n_frames)]
+    decibels : float
+        Bound of the change at six bands that lie evenly; uniform up to it on both sides, and
+        straight lines between them.
+    per_decibel : Tensor [shape=(n_mels,)]
+        What one decibel is in each band's normalised units.
+    """
+    if decibels == 0:
+        return x
+    knots = x.new_empty(len(x), 1, KNOTS).uniform_(-decibels, decibels)
+    curve = F.interpolate(knots, x.shape[1], mode="linear", align_corners=True)
+    return x + (curve * per_decibel.to(x)).transpose(1, 2)
+
+
+def transpose(x: Tensor, *, share: float) -> Tensor:
+    """Move each log-mel up or down in frequency; the band at the edge fills what is left empty.
+
+    Parameters
+    ----------
+    x : Tensor [shape=(batch, n_mels, n_frames)]
+    share : float
+        Bound of the way as a share of the bands; uniform over the whole numbers of bands up to
+        it and with it, on both sides.
+    """
+    n_mels = x.shape[1]
+    furthest = round(share * n_mels)
+    if furthest == 0:
+        return x
+    ways = torch.randint(-furthest, furthest + 1, (len(x), 1), device=x.device)
+    origins = (torch.arange(n_mels, device=x.device) + ways).clamp(0, n_mels - 1)
+    return x.gather(1, origins.unsqueeze(2).expand_as(x))
+
+
+def stretch_range(x: Tensor, *, share: float, floor: Tensor, ceiling: Tensor) -> Tensor:
+    """Rescale each log-mel about its ceiling, as min-max scaling does where the lowest level moves.
+
+    A file of another rate, or another codec, has another lowest level than the same music had;
+    scaled to its own range, all its levels differ then by one factor.
+
+    Parameters
+    ----------
+    x : Tensor [shape=(batch, n_mels, n_frames)]
+    share : float
+        The distance from the ceiling is multiplied by what is uniform in [1 - share, 1 + share];
+        what falls below the floor is lifted to it.
+    floor, ceiling : Tensor [shape=(n_mels,)]
+        The lowest and the highest level, in each band's normalised units.
+    """
+    if share == 0:
+        return x
+    top = ceiling.to(x)[:, None]
+    return torch.maximum(top - (top - x) * _uniform(x, 1 - share, 1 + share), floor.to(x)[:, None])
+
+
+def low_pass(x: Tensor, *, share: float, floor: Tensor) -> Tensor:
+    """Empty the highest bands of about every second log-mel, as codecs and resamplers do.
+
+    Parameters
+    ----------
+    x : Tensor [shape=(batch, n_mels, n_frames)]
+    share : float
+        Bound of how many, as a share of the bands; uniform over the whole numbers up to it.
+    floor : Tensor [shape=(n_mels,)]
+        The lowest level, in each band's normalised units.
+    """
+    n_mels = x.shape[1]
+    most = round(share * n_mels)
+    if most == 0:
+        return x
+    widths = torch.randint(1, most + 1, (len(x), 1, 1), device=x.device)
+    widths = widths * (torch.rand(len(x), 1, 1, device=x.device) < 0.5)
+    emptied = torch.arange(n_mels, device=x.device)[:, None] >= n_mels - widths
+    return torch.where(emptied, floor.to(x)[:, None], x)
 
 
 def amplify(x: Tensor, *, decibels: float) -> Tensor:

@@ -1,7 +1,8 @@
 """What a recipe does to the segments of a training step.
 
 =================  ==============================================================
-log-mel            gain, noise, shift, SpecAugment's masks
+log-mel            range, low-pass, transposition, equaliser, gain, noise, shift,
+                   SpecAugment's masks
 waveform           tempo and pitch, gain, noise, shift
 one row a track    noise
 =================  ==============================================================
@@ -11,6 +12,7 @@ every segment is changed, or some changed copies are put beside it: seed 002 had
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,6 +25,23 @@ from mgr_cli.plans import VECTORS, Kind
 from mgr_cli.stretching import stretch
 
 
+@dataclass(frozen=True)
+class Levels:
+    """What levels are in the units of normalised log-mels, each a Tensor [shape=(n_mels,)].
+
+    Attributes
+    ----------
+    per_decibel : Tensor
+        One decibel more.
+    floor, ceiling : Tensor
+        The lowest and the highest level that there is.
+    """
+
+    per_decibel: Tensor
+    floor: Tensor
+    ceiling: Tensor
+
+
 class Augmentation:
     """Changes the segments of a batch as a recipe says, drawing from torch's generator.
 
@@ -32,8 +51,8 @@ class Augmentation:
         Says how far.
     kinds : sequence of Kind
         What a batch holds.
-    per_decibel : Tensor, optional
-        What a decibel is in each band of the normalised log-mels; see `decibels`.
+    levels : Levels, optional
+        Of the normalised log-mels, where there are any; see `levels_of`.
 
     Raises
     ------
@@ -41,12 +60,10 @@ class Augmentation:
         If the recipe asks for what cannot be done to these kinds.
     """
 
-    def __init__(
-        self, recipe: Recipe, kinds: Sequence[Kind], per_decibel: Tensor | None = None
-    ) -> None:
+    def __init__(self, recipe: Recipe, kinds: Sequence[Kind], levels: Levels | None = None) -> None:
         self._recipe = recipe
         self._kinds = tuple(kinds)
-        self._per_decibel = torch.zeros(1) if per_decibel is None else per_decibel
+        self._levels = levels or Levels(*torch.tensor([[0.0], [-torch.inf], [0.0]]))
         asked = [name for name in _NEEDS if getattr(recipe, name)]
         for name in asked:
             if not set(self._kinds) <= set(_NEEDS[name]):
@@ -81,27 +98,44 @@ class Augmentation:
     def _louder(self, x: Tensor, kind: Kind) -> Tensor:
         recipe = self._recipe
         if kind == "log-mel":
-            return augment.gain(x, decibels=recipe.gain, per_decibel=self._per_decibel)
+            return self._coloured(x)
         if kind in VECTORS:
             return x
         x = stretch(x, tempo=recipe.tempo, semitones=recipe.pitch)
         return augment.amplify(x, decibels=recipe.gain)
 
+    def _coloured(self, x: Tensor) -> Tensor:
+        recipe, levels = self._recipe, self._levels
+        x = augment.stretch_range(
+            x, share=recipe.dynamics, floor=levels.floor, ceiling=levels.ceiling
+        )
+        x = augment.transpose(x, share=recipe.transpose)
+        x = augment.equalise(x, decibels=recipe.equalise, per_decibel=levels.per_decibel)
+        x = augment.low_pass(x, share=recipe.low_pass, floor=levels.floor)
+        return augment.gain(x, decibels=recipe.gain, per_decibel=levels.per_decibel)
 
+
+_LEVELS: tuple[Kind, ...] = ("log-mel",)
 _NEEDS: dict[str, tuple[Kind, ...]] = {
     "frequency_mask": ("log-mel", "waveform"),  # of a pair, the log-mel is masked
     "time_mask": ("log-mel", "waveform"),
     "gain": ("log-mel", "waveform"),
     "shift": ("log-mel", "waveform"),
+    "dynamics": _LEVELS,  # of a pair, the waveform could not follow
+    "low_pass": _LEVELS,
+    "transpose": _LEVELS,
+    "equalise": _LEVELS,
     "tempo": ("waveform",),
     "pitch": ("waveform",),
 }
 
 
-def decibels(spec: FeatureSpec, normalisation: Normalisation) -> Tensor:
-    """Return what a decibel is in each band of normalised log-mels [shape=(n_mels,)].
+def levels_of(spec: FeatureSpec, normalisation: Normalisation) -> Levels:
+    """Return what levels are in normalised log-mels.
 
-    Where levels were stretched to each track's own range, that is taken to be `top_db`.
+    Where they were stretched to each track's own range, that is taken to be `top_db`.
     """
-    unit = 1.0 if spec.scale == "decibel" else 1.0 / spec.top_db
-    return unit / torch.tensor(normalisation.std)
+    mean, std = torch.tensor(normalisation.mean), torch.tensor(normalisation.std)
+    lowest, highest = (0.0, 1.0) if spec.scale == "minmax" else (-spec.top_db, 0.0)
+    unit = (highest - lowest) / spec.top_db
+    return Levels(unit / std, (lowest - mean) / std, (highest - mean) / std)

@@ -2,17 +2,13 @@
 
     paths → crew: decode, features, segments → one batch of several songs → net → rows → records
 
-A crew of processes reads the files, see `crew`; this process collects their segments, judges so
-many at a time as the entry allows, and hands the rows back to their songs. It judges less than a
-full batch as soon as nothing else is at hand. Records come as the songs are done, not in order;
-every path gets one, whatever happens to it.
+A crew of processes reads the files, see `crew`. This process judges their segments, those of
+several songs together, see `desk`. Records come as the songs are done, not in order; every path
+gets one, whatever happens to it.
 
 Memory is bounded, whatever the number of files and their lengths. With p the size of a piece, 8 MB
 or one segment of the entry if that is more, this process holds 2 n_jobs + 4 of them; a
 worker holds one, and 32 MB of each kind of features of its song, the rest being in a file.
-
-Which songs share a batch changes the last bits of the probabilities, some 1e-7, because a matrix
-product of another shape adds up in another order.
 
 On a cluster a task is a few files. The process that does it has a crew of one, so that a file that
 crashes its decoder takes no worker of the cluster along, and keeps the entry for the next task. A
@@ -21,7 +17,6 @@ file a task. What is wrong with the entry would be so in every task, and ends th
 a folder of its own that it runs in, so that names are sent absolute; a record has the user's.
 """
 
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -29,8 +24,6 @@ from functools import lru_cache, partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from mgr_cli import audio, intake, records
 from mgr_cli.config import (
@@ -42,12 +35,15 @@ from mgr_cli.config import (
     VoteRule,
     silent,
 )
-from mgr_cli.crew import Crew, End, unexpected
-from mgr_cli.errors import MgrError, ZooError
+from mgr_cli.cores import n_cores
+from mgr_cli.crew import Crew
+from mgr_cli.desk import Desk
+from mgr_cli.errors import MgrError
 from mgr_cli.inputs import Arrays
 from mgr_cli.intake import Facts
-from mgr_cli.prediction import Predictor, conclude
+from mgr_cli.prediction import Predictor
 from mgr_cli.records import Record
+from mgr_cli.worker import unexpected
 from mgr_cli.zoo.card import Card, load_card
 from mgr_cli.zoo.tensors import one_line
 
@@ -138,11 +134,6 @@ def predict_all(
             yield index, record
 
 
-def n_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def segments_of(path: Path, *, card: Card, at_once: int) -> Iterator[Arrays | Facts]:
     """Yield the segments of a file, so many at a time, and then what else is known of it.
 
@@ -183,94 +174,11 @@ def _with_a_crew(
     at_once = max(1, min(PREDICT_BATCH, PREDICT_VALUES // card.inputs.n_values))
     work = partial(segments_of, card=card, at_once=at_once)
     with Crew(paths, work, n_workers=n_workers) as crew:
-        desk = _Desk(paths, load())  # while the crew reads the first files
+        desk = Desk(paths, load())  # while the crew reads the first files
         for index, thing in crew:
             desk.take(index, thing)
             yield from desk.judge(less=crew.is_idle)
         yield from desk.judge(less=True)
-
-
-class _Desk:
-    """Where segments of several songs wait until they are judged together."""
-
-    def __init__(self, paths: Sequence[Path], predictor: Predictor) -> None:
-        self._paths = paths
-        self._predictor = predictor
-        self._waiting: list[tuple[int, Arrays]] = []
-        self._probs: dict[int, list[np.ndarray]] = {}
-        self._facts: dict[int, Facts] = {}
-        self._faults: dict[int, str] = {}
-        self._ends: dict[int, End] = {}
-
-    def take(self, index: int, thing: Arrays | Facts | End) -> None:
-        """Lay down what came of a song."""
-        if isinstance(thing, Facts):
-            self._facts[index] = thing
-        elif isinstance(thing, End):
-            self._ends[index] = thing
-        elif index not in self._faults:
-            self._waiting.append((index, thing))
-
-    def judge(self, *, less: bool) -> Iterator[Numbered]:
-        """Judge what waits, of less than a full batch only if told so, and give what is done."""
-        at_once = self._predictor.at_once
-        while (n := sum(len(arrays[0]) for _, arrays in self._waiting)) >= at_once or (less and n):
-            self._judge(at_once)
-        unjudged = {index for index, _ in self._waiting}
-        for index in [index for index in self._ends if index not in unjudged]:
-            yield index, self._finished(index)
-
-    def _judge(self, at_once: int) -> None:
-        """Give the model its next batch."""
-        taken, n = [], 0
-        while self._waiting and n < at_once:
-            index, arrays = self._waiting.pop(0)
-            now, later = _split(arrays, at_once - n)
-            if len(later[0]):
-                self._waiting.insert(0, (index, later))
-            taken.append((index, now))
-            n += len(now[0])
-        self._score(taken)
-
-    def _score(self, taken: Sequence[tuple[int, Arrays]]) -> None:
-        """Give the songs their rows; if the model fails, one by one, to see at whose."""
-        batch = tuple(
-            np.concatenate(each) for each in zip(*(arrays for _, arrays in taken), strict=True)
-        )
-        try:
-            rows = self._predictor.score(batch)
-        except ZooError as error:
-            if len(taken) == 1:
-                self._give_up(taken[0][0], str(error))
-                return
-            for one in taken:
-                self._score([one])
-            return
-        for index, arrays in taken:
-            own, rows = rows[: len(arrays[0])], rows[len(arrays[0]) :]
-            self._probs.setdefault(index, []).append(own)
-
-    def _give_up(self, index: int, why: str) -> None:
-        """Judge no more of a song."""
-        self._faults[index] = why
-        self._waiting = [each for each in self._waiting if each[0] != index]
-
-    def _finished(self, index: int) -> Record:
-        path, end = self._paths[index], self._ends.pop(index)
-        probs, facts = self._probs.pop(index, []), self._facts.pop(index, None)
-        fault = self._faults.pop(index, "")
-        if end.error or fault or facts is None:
-            return records.failed(str(path), end.error or fault)
-        predictor = self._predictor
-        try:
-            said = conclude(predictor.card, facts, np.concatenate(probs), vote=predictor.vote)
-            return records.of(str(path), said, predictor.card.name)
-        except ValueError as error:  # a model that gives no probabilities
-            return records.failed(str(path), unexpected(path, error))
-
-
-def _split(arrays: Arrays, n: int) -> tuple[Arrays, Arrays]:
-    return tuple(each[:n] for each in arrays), tuple(each[n:] for each in arrays)
 
 
 def _on_a_cluster(paths: Sequence[Path], order: Order) -> Generator[Numbered, None, None]:

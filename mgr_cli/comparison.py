@@ -31,7 +31,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import binomtest
 
-from mgr_cli import metrics
+from mgr_cli import intervals
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Pair:
         Tracks that both get right, only the first, only the second, and none.
     p_value, p_adjusted : float
         Of McNemar's exact test, alone and as one of all pairs.
-    difference : metrics.Estimate
+    difference : intervals.Estimate
         Accuracy of the first minus that of the second.
     """
 
@@ -58,7 +58,7 @@ class Pair:
     n_neither: int
     p_value: float
     p_adjusted: float
-    difference: metrics.Estimate
+    difference: intervals.Estimate
 
 
 def compare(
@@ -137,5 +137,5 @@ def _pair(
         n_neither=int((~one & ~other).sum()),
         p_value=p_value,
         p_adjusted=p_value,
-        difference=metrics.bootstrap_mean(one.astype(int) - other.astype(int), rng=rng),
+        difference=intervals.bootstrap_mean(one.astype(int) - other.astype(int), rng=rng),
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mgr_cli import genre_maps
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import DatasetError
+from mgr_cli.features import regridding
 from mgr_cli.plans import VECTORS
 from mgr_cli.zoo.card import Card
 
@@ -44,6 +45,15 @@ def check_front_end(dataset: PreparedDataset, card: Card) -> None:
                 f"{dataset.name} was prepared with another front end than that of {card.name}: "
                 f"{difference}"
             )
+
+
+def can_regrid(dataset: PreparedDataset, card: Card) -> bool:
+    """Tell whether a dataset's log-mels can be translated to all that an entry takes."""
+    return (
+        card.eats == ("log-mel",)
+        and "log-mel" in dataset.plan.kinds
+        and bool(regridding.shared_bands(dataset.plan.spec, card.features).any())
+    )
 
 
 def _other(found: object, expected: object, names: Sequence[str]) -> str:

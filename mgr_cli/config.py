@@ -20,6 +20,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 Scale = Literal["decibel", "minmax"]
 Monitor = Literal["valid_loss", "valid_accuracy"]
+Normalise = Literal["band", "whole"]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["constant", "cosine", "onecycle", "plateau", "step"]
 Balance = Literal["none", "weights", "sampling"]
@@ -220,6 +221,9 @@ class Recipe:
     monitor : {"valid_loss", "valid_accuracy"}
         Figure on the validation split (both of whole tracks, by mean probability) that
         picks the epoch whose weights are kept.
+    normalise : {"band", "whole"}
+        Whether each band of a log-mel is brought to mean 0 and standard deviation 1, or all bands
+        together, which keeps their differences.
     label_smoothing : float
         In [0, 1).
     mixup : float
@@ -232,6 +236,14 @@ class Recipe:
         Largest standard deviation of the noise that is added, that of the features being 1.
     shift : float
         Longest way that a segment is rolled over time, as a share of its length.
+    equalise : float
+        Largest change of a band's level by a curve over frequency, up or down, in dB.
+    transpose : float
+        Longest way that a segment is moved in frequency, as a share of the bands.
+    dynamics : float
+        How far the dynamic range of a segment is stretched or shrunk: 0.2 is by 0.8 to 1.2.
+    low_pass : float
+        Most of the highest bands that every second segment loses, as a share of them all.
     tempo, pitch : float
         Largest changes of a waveform: 0.1 is 10 % faster or slower; in semitones.
     copies : int
@@ -255,6 +267,7 @@ class Recipe:
     balance: Balance = "none"
     patience: int = 15
     monitor: Monitor = "valid_loss"
+    normalise: Normalise = "band"
     label_smoothing: float = 0.0
     mixup: float = 0.0
     frequency_mask: float = 0.0
@@ -262,6 +275,10 @@ class Recipe:
     gain: float = 0.0
     noise: float = 0.0
     shift: float = 0.0
+    equalise: float = 0.0
+    transpose: float = 0.0
+    dynamics: float = 0.0
+    low_pass: float = 0.0
     tempo: float = 0.0
     pitch: float = 0.0
     copies: int = 0
@@ -273,6 +290,7 @@ class Recipe:
         _one_of("schedule", self.schedule, get_args(Schedule))
         _one_of("balance", self.balance, get_args(Balance))
         _one_of("monitor", self.monitor, get_args(Monitor))
+        _one_of("normalise", self.normalise, get_args(Normalise))
         _within("epochs", self.epochs, 1, 100_000)
         _within("batch_size", self.batch_size, 1, 65_536)
         _within("learning_rate", self.learning_rate, 1e-9, 10.0)
@@ -289,6 +307,10 @@ class Recipe:
         _within("gain", self.gain, 0.0, 60.0)
         _within("noise", self.noise, 0.0, 100.0)
         _within("shift", self.shift, 0.0, 0.5)
+        _within("equalise", self.equalise, 0.0, 60.0)
+        _within("transpose", self.transpose, 0.0, 0.5)
+        _within("dynamics", self.dynamics, 0.0, 0.9)
+        _within("low_pass", self.low_pass, 0.0, 0.9)
         _within("tempo", self.tempo, 0.0, 1.0)
         _within("pitch", self.pitch, 0.0, 12.0)
         _within("copies", self.copies, 0, 8)

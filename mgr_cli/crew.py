@@ -11,62 +11,28 @@ A worker runs a generator over one path after the other and sends what it yields
 When the parent is behind, the pipe is full and the worker waits. What the parent holds is bounded,
 whatever the files: two things a worker, one that is at hand and one that was just read.
 
-Signs of life come from outside of the work. A second thread of the worker asks its interpreter,
-once a second, to run a handler of a signal; that happens between two steps of the program, and so
-tells whether the main thread takes any, or stands in a C function that does not return.
-
-These are no workers of `multiprocessing`, which lets each of them import the program that started
-it: the command line with all that it draws with, or a user's script, which would run again. Nor do
-they share the parent's group of processes, so that Ctrl-C in a terminal reaches the parent alone,
-which ends them. Of them a killed pool of `concurrent.futures` or joblib would end with its run.
+What a worker is, and how it is spoken to: see `worker`. A pool of `concurrent.futures` or joblib
+would end with its run where one of its processes is killed.
 """
 
-import _thread
-import os
-import pickle
 import queue
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn, Self
+from typing import Any, Self
 
 from mgr_cli import audio
-from mgr_cli.errors import EngineError, MgrError
+from mgr_cli.errors import EngineError
+from mgr_cli.worker import End, Work, Worker
 
 PATIENCE = 60.0  # seconds without a sign of life after which a worker is killed
 BEAT = 1.0  # seconds between two signs of life
 TRIES = 3  # workers in a row that may die before they have taken a file
-
-Work = Callable[[Path], Iterator[Any]]
-"""What is done with a file: yields what the parent shall get, all of it picklable."""
-
-_BOOT = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from mgr_cli import crew; crew.serve()"
-)
-# Each worker computes with one thread: there are as many of them as cores.
-_ALONE = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
-)
-
-
-@dataclass(frozen=True)
-class End:
-    """Nothing more comes of a file.
-
-    Attributes
-    ----------
-    error : str
-        Why, in one line, if it was not read to its end.
-    """
-
-    error: str = ""
 
 
 class Crew:
@@ -191,7 +157,7 @@ class Crew:
                 said = End(self._loss(worker, path))
             self._heard.put((index, said))
 
-    def _at_work_on(self, path: Path, seat: "_Seat") -> "_Worker | None":
+    def _at_work_on(self, path: Path, seat: "_Seat") -> Worker | None:
         """Find a worker who takes the file; None when the crew is closed."""
         for attempt in range(TRIES):
             worker = seat.worker or self._hire(seat)
@@ -201,11 +167,11 @@ class Crew:
             seat.worker = None
         return worker
 
-    def _hire(self, seat: "_Seat") -> "_Worker | None":
+    def _hire(self, seat: "_Seat") -> Worker | None:
         with self._lock:
             if self._is_closed:
                 return None
-            worker = seat.worker = _Worker()
+            worker = seat.worker = Worker()
         if not worker.is_ready(self._work, self._beat) and not self._is_closed:
             raise EngineError(
                 f"no process can be started to read files (exit code {worker.wait()}); "
@@ -213,7 +179,7 @@ class Crew:
             )
         return worker
 
-    def _loss(self, worker: "_Worker", path: Path) -> str:
+    def _loss(self, worker: Worker, path: Path) -> str:
         code, name = worker.wait(), audio.shown(path)
         if worker.is_given_up:
             return (
@@ -234,154 +200,6 @@ class _Seat:
     """A place in the crew: its thread, the worker that holds it, and how long that was silent."""
 
     thread: threading.Thread | None = None
-    worker: "_Worker | None" = None
+    worker: Worker | None = None
     n_seen: int = 0
     silence: float = 0.0
-
-
-class _Worker:
-    """A process that reads files, seen from its parent."""
-
-    def __init__(self) -> None:
-        self.n_signs = 0
-        self.is_awaited = False
-        self.is_given_up = False
-        self.is_up = False
-        apart: dict[str, Any] = (
-            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-            if sys.platform == "win32"
-            else {"process_group": 0}
-        )
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env={**os.environ, **_ALONE}, **apart,
-        )  # fmt: skip
-
-    def is_ready(self, work: Work, beat: float) -> bool:
-        """Tell it its work; False if it dies of that."""
-        path = [str(folder) for folder in sys.path]
-        self.is_up = self._tell(path, (work, beat)) and self._receive() == _READY
-        return self.is_up
-
-    def take(self, path: Path) -> bool:
-        """Give it a file; False if it is no more."""
-        return self._tell(path) and self._receive() == _READY
-
-    def hear(self) -> Any:
-        """Wait for what it says next; None if it dies."""
-        said = self._receive()
-        return said and said[0]
-
-    def wait(self) -> int:
-        """Return its exit code, minus the signal that ended it."""
-        self.process.kill()  # of one that is dead that does nothing
-        code = self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            with suppress(OSError):  # what it never took
-                pipe.close()
-        return code
-
-    def dismiss(self) -> None:
-        """Let it go, it has nothing to do."""
-        self.wait()
-
-    def _tell(self, *things: object) -> bool:
-        pipe = self.process.stdin
-        assert pipe is not None
-        try:
-            for thing in things:
-                pickle.dump(thing, pipe, protocol=5)
-            pipe.flush()
-        except OSError:
-            self.wait()
-            return False
-        return True
-
-    def _receive(self) -> tuple[Any, ...] | None:
-        """Read its next message that is more than a sign of life; None if it is dead."""
-        pipe = self.process.stdout
-        assert pipe is not None
-        self.is_awaited = True
-        try:
-            while (message := pickle.load(pipe)) is None:
-                self.n_signs += 1
-        except Exception:  # the end of the pipe, or of half a message: of that, anything
-            return None
-        finally:
-            self.n_signs += 1
-            self.is_awaited = False
-        return tuple(message)
-
-
-_READY = ()
-
-
-class _Line:
-    """The way from a worker to its parent, for both of its threads."""
-
-    def __init__(self) -> None:
-        self._pipe: IO[bytes] = os.fdopen(os.dup(1), "wb")
-        os.dup2(2, 1)  # what a library prints shall not come between
-        self._lock = threading.Lock()
-
-    def send(self, message: object) -> None:
-        """Send a message; without a parent there is nothing left to do."""
-        try:
-            with self._lock:
-                pickle.dump(message, self._pipe, protocol=5)
-                self._pipe.flush()
-        except OSError:
-            os._exit(0)
-
-
-def serve() -> NoReturn:
-    """Be a worker: take the work, then a path at a time, until there are no more."""
-    line, orders = _Line(), sys.stdin.buffer
-    work, beat = pickle.load(orders)
-    _beat_from_now_on(line, beat)
-    line.send(_READY)
-    while True:
-        try:
-            path = pickle.load(orders)
-        except EOFError:
-            os._exit(0)
-        line.send(_READY)
-        try:
-            for thing in work(path):
-                line.send((thing,))
-        except MgrError as error:
-            line.send((End(str(error)),))
-        except Exception as error:  # a stranger's file may lead to any
-            line.send((End(unexpected(path, error)),))
-        else:
-            line.send((End(),))
-
-
-def unexpected(path: Path, error: Exception) -> str:
-    """Say in one line what no one foresaw of a file."""
-    said = "".join(c if c.isprintable() else " " for c in str(error))[:200]
-    return f"{audio.shown(path)}: cannot be read ({type(error).__name__}: {said}); is it damaged?"
-
-
-def _beat_from_now_on(line: _Line, every: float) -> None:
-    parent, n_steps = os.getppid(), 0
-
-    def step(*_: object) -> None:
-        nonlocal n_steps
-        n_steps += 1
-
-    def beat() -> None:
-        n_seen = 0
-        while True:
-            _thread.interrupt_main(signal.SIGINT)  # of no one but this process
-            time.sleep(every)
-            if os.getppid() != parent:  # killed, while we may stand still
-                os._exit(0)
-            if n_steps != n_seen:
-                n_seen = n_steps
-                line.send(None)
-
-    signal.signal(signal.SIGINT, step)
-    threading.Thread(target=beat, daemon=True).start()

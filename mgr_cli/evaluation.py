@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from mgr_cli import calibration, genre_maps, judging, leaks, metrics
+from mgr_cli import calibration, failures, genre_maps, judging, leaks, metrics
 from mgr_cli.calibration import Calibration
 from mgr_cli.config import PRECISION, SEED, TOPS, Progress, Split, silent
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import LeakError
 from mgr_cli.genre_maps import GenreMap
+from mgr_cli.intervals import Estimate, bootstrap, bootstrap_mean
 from mgr_cli.judging import Judged
-from mgr_cli.metrics import Estimate
 from mgr_cli.prediction import Predictor
 from mgr_cli.zoo.card import Assessment, Card, load_card, save_card
 
@@ -91,6 +91,7 @@ def evaluate(
     genre_map: GenreMap | None = None,
     trained_on: PreparedDataset | None = None,
     allow_leak: bool = False,
+    regrid: bool = False,
     seed: int = SEED,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -111,6 +112,8 @@ def evaluate(
         split that the entry has seen.
     allow_leak : bool
         Whether those are judged all the same; the first remark then says so.
+    regrid : bool
+        Whether log-mels of another front end are translated to the entry's; a remark says so.
     seed : int
         Of the bootstrap.
     progress : callable
@@ -134,7 +137,9 @@ def evaluate(
         dataset.genres, card.classes, names=(dataset.name, card.name)
     )
     stamps = _stamps(card, dataset, split, trained_on, allow_leak)
-    judged, remarks = judging.judge(predictor, dataset, names, split=split, progress=progress)
+    judged, remarks = judging.judge(
+        predictor, dataset, names, split=split, regrid=regrid, progress=progress
+    )
     blank = Assessment(len(judged), 0, predictor.vote, {}, {})
     counts = np.zeros((0, 0), np.int64)
     found = Evaluation(
@@ -162,18 +167,53 @@ def calibrate(fitted: Evaluation, judged: Evaluation, *, wanted: float = PRECISI
 
 
 def record(folder: Path, found: Evaluation, *, calibrated: Calibration | None = None) -> None:
-    """Write the scores on a split to the card of an entry, and its calibration if there is one.
+    """Write what came of a split to the card of an entry, and its calibration if there is one.
 
     Raises
     ------
     ZooError
         If the entry has no readable card.
+    ValueError
+        If it was judged in other genres than its own.
     """
     card = load_card(folder)
-    changes: dict[str, Any] = {"figures": {**card.figures, found.split: found.assessment}}
+    changes = recorded(card, found)
     if calibrated is not None:
         changes |= learned(card, calibrated)
     save_card(folder, card.model_copy(update=changes))
+
+
+def recorded(card: Card, found: Evaluation) -> dict[str, Any]:
+    """Return what a card has of a split from now on: figures, failures, and how often one looked.
+
+    Scores that stand there already are a reproduction, and no look at the split; intervals do not
+    count, which are the seed's. Figures from before looks were counted are one.
+
+    Raises
+    ------
+    ValueError
+        If the entry was judged in other genres than its own.
+    """
+    if found.genres != card.classes:
+        raise ValueError(f"judged in {found.genres}, expected the entry's {card.classes}")
+    before = card.figures.get(found.split)
+    looks = card.looks.get(found.split, int(before is not None))
+    looks += before is None or not _is_reproduced(before, found.assessment)
+    missed = failures.count(found.track_counts, found.genres)
+    return {
+        "figures": {**card.figures, found.split: found.assessment},
+        "failures": {**card.failures, found.split: missed},
+        "looks": {**card.looks, found.split: looks},
+    }
+
+
+def _is_reproduced(before: Assessment, now: Assessment) -> bool:
+    """Tell whether scores are those from before, as far as both have them."""
+    counts = [(each.n_tracks, each.n_segments, each.vote) for each in (before, now)]
+    levels = ((before.track, now.track), (before.segment, now.segment))
+    return counts[0] == counts[1] and all(
+        old[name].value == new[name].value for old, new in levels for name in old.keys() & new
+    )
 
 
 def learned(card: Card, found: Calibration) -> dict[str, Any]:
@@ -227,11 +267,11 @@ def _scored(judged: Evaluation, seed: int) -> Evaluation:
         judged.assessment,
         n_segments=len(owners),
         track={
-            **metrics.bootstrap(by_track, rng=np.random.default_rng(seed)),
+            **bootstrap(by_track, rng=np.random.default_rng(seed)),
             **_tops(_ranks(judged), len(judged.genres), tracks, seed),
         },
         segment={
-            **metrics.bootstrap(by_segment, rng=np.random.default_rng(seed)),
+            **bootstrap(by_segment, rng=np.random.default_rng(seed)),
             **_tops(_segment_ranks(segments, truth), len(judged.genres), owners, seed),
         },
     )
@@ -246,7 +286,7 @@ def _scored(judged: Evaluation, seed: int) -> Evaluation:
 def _tops(ranks: np.ndarray, n_classes: int, owners: np.ndarray, seed: int) -> dict[str, Estimate]:
     """Estimate how often the truth is among the first genres, of ranks from 0."""
     return {
-        f"top{k}": metrics.bootstrap_mean(ranks < k, owners, rng=np.random.default_rng(seed))
+        f"top{k}": bootstrap_mean(ranks < k, owners, rng=np.random.default_rng(seed))
         for k in TOPS
         if k < n_classes
     }

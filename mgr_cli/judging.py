@@ -2,6 +2,8 @@
 
 Tracks are judged from their prepared features. Where those were made with another front end than
 the entry's, and the sound itself lies where they were prepared from, tracks are judged from that.
+Pictures have no sound: their log-mels are translated to the entry's front end, where that is asked
+for (see `features.regridding`), and a remark says what that cannot bring back.
 """
 
 from collections.abc import Callable
@@ -11,12 +13,14 @@ from time import perf_counter
 
 import numpy as np
 
-from mgr_cli.compatibility import check_front_end
+from mgr_cli.compatibility import can_regrid, check_front_end
 from mgr_cli.config import PACED_TRACKS, Progress, Split, silent
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.data.store import OK
 from mgr_cli.errors import AudioError, DatasetError
+from mgr_cli.features import regridding
 from mgr_cli.genre_maps import GenreMap
+from mgr_cli.inputs import InMemory
 from mgr_cli.prediction import Prediction, Predictor
 
 
@@ -51,6 +55,7 @@ def judge(
     names: GenreMap,
     *,
     split: Split,
+    regrid: bool = False,
     progress: Progress = silent,
 ) -> tuple[list[Judged], tuple[str, ...]]:
     """Judge the usable tracks of a split, those of genres that the map leaves out aside.
@@ -60,11 +65,14 @@ def judge(
     predictor : Predictor
         The entry; its vote pools the segments.
     dataset : PreparedDataset
-        With the features of the entry, or with sound.
+        With the features of the entry, or with sound, or with log-mels to translate.
     names : GenreMap
         From the dataset's genres to the entry's.
     split : {"test", "valid", "train"}
         Which tracks.
+    regrid : bool
+        Whether log-mels of another front end are translated to the entry's; they are even if
+        there is sound, and those of the same one are left as they are.
     progress : callable
         Called after each track.
 
@@ -78,9 +86,10 @@ def judge(
     Raises
     ------
     DatasetError
-        If the dataset has another front end and no sound, or there is nothing to judge.
+        If the dataset has another front end and no sound, and is not to be translated or cannot
+        be, or there is nothing to judge.
     """
-    opinion, remarks = _opinion(predictor, dataset)
+    opinion, remarks = _opinion(predictor, dataset, regrid)
     numbers = dataset.numbers(split)
     known = dataset.tracks.genre.iloc[numbers].isin(list(names.class_of)).to_numpy()
     if not known.all():
@@ -126,10 +135,10 @@ def pace(predictor: Predictor, dataset: PreparedDataset, *, split: Split) -> flo
 
 
 def _opinion(
-    predictor: Predictor, dataset: PreparedDataset
+    predictor: Predictor, dataset: PreparedDataset, regrid: bool
 ) -> tuple[Callable[[int], Prediction], list[str]]:
-    """Return what judges a track by its number, with a remark if that is by its sound."""
-    tracks, card = dataset.tracks, predictor.card
+    """Return what judges a track by its number, with a remark if that is not by its features."""
+    tracks = dataset.tracks
 
     def of_features(number: int) -> Prediction:
         return predictor.judge(dataset.track(number), seconds=float(tracks.seconds.iloc[number]))
@@ -138,12 +147,42 @@ def _opinion(
         return predictor.from_file(Path(dataset.source) / tracks.path.iloc[number])
 
     try:
-        check_front_end(dataset, card)
-    except DatasetError:
+        check_front_end(dataset, predictor.card)
+    except DatasetError as error:
+        if regrid:
+            return _of_translation(predictor, dataset, error)
         if dataset.layout == "images" or not _has_sound(dataset):
+            if can_regrid(dataset, predictor.card):
+                advice = "or judge its log-mels translated to the entry's front end, by --regrid"
+                raise DatasetError(f"{error}; {advice}") from error
             raise
         return of_sound, [f"judged from the sound: {dataset.name} was prepared for other ears"]
     return of_features, []
+
+
+def _of_translation(
+    predictor: Predictor, dataset: PreparedDataset, error: DatasetError
+) -> tuple[Callable[[int], Prediction], list[str]]:
+    """Return what judges a track by its log-mels translated, with the remark that says so."""
+    tracks, card = dataset.tracks, predictor.card
+    if not can_regrid(dataset, card):
+        raise DatasetError(
+            f"{error}; --regrid cannot help: it translates log-mels alone, to others that hear "
+            "some of their frequencies"
+        ) from error
+    source, target = dataset.plan.spec, card.features
+
+    def opinion(number: int) -> Prediction:
+        track = dataset.track(number)
+        levels = regridding.regrid(
+            track.read("log-mel", 0, track.n_rows("log-mel")), source, target
+        )
+        return predictor.judge(
+            InMemory({"log-mel": levels}), seconds=float(tracks.seconds.iloc[number])
+        )
+
+    said = regridding.describe(source, target)
+    return opinion, [f"{dataset.name} was translated to the front end of {card.name}: {said}"]
 
 
 def _has_sound(dataset: PreparedDataset) -> bool:

@@ -1,8 +1,7 @@
-"""How good a classifier is, and how sure we are of that.
+"""How good a classifier is.
 
 Everything is computed from confusion counts: an integer matrix with a row for each true
-class and a column for each predicted one. Counts add up, so a resampled test set is a
-weighted sum of the tracks' own matrices, and a thousand of them are one matrix product.
+class and a column for each predicted one. How sure we are of a score: see `intervals`.
 
 Two figures go by the name of accuracy in the field. ``accuracy`` is the share of right
 answers. ``ovr_accuracy`` is the average over the k classes of "is it this one or not",
@@ -15,23 +14,11 @@ true, as ``precision_weighted`` weighs precision. Recall weighted so is the shar
 answers, the accuracy over again, and has no name here. A share of nothing (precision of a
 class that is never predicted) is zero. These are the conventions of scikit-learn with
 ``zero_division=0``.
-
-Intervals are 95 % percentile bootstraps [1]_ over tracks, not over segments: the segments
-of a recording resemble each other, and to draw them one by one would pretend to more
-evidence than there is.
-
-References
-----------
-.. [1] B. Efron, R. J. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall,
-   1993, chapter 13.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-
-from mgr_cli import config
 
 SCORES = (
     "accuracy", "ovr_accuracy", "precision", "recall", "f1_macro", "f1_weighted",
@@ -49,26 +36,6 @@ NAMES = {
     "ovr_accuracy": "one-versus-rest accuracy",
 }
 """What scores are called where people read them, in the order in which they read."""
-
-_TAILS = (0.025, 0.975)  # what a 95 % interval leaves out on either side
-_SLICE = 4_000_000  # float64 values that a slice of the resampling may hold, 32 MB
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A score with its 95 % interval.
-
-    Attributes
-    ----------
-    value : float
-        Score on the tracks as they are.
-    low, high : float
-        Ends of the percentile bootstrap interval.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -117,7 +84,7 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, *, n_classes: int) -> np
 def confusion_by_track(
     truth: np.ndarray, predicted: np.ndarray, tracks: np.ndarray, *, n_classes: int
 ) -> np.ndarray:
-    """Count the confusions of each track on its own, as `bootstrap` takes them.
+    """Count the confusions of each track on its own, as `intervals.bootstrap` takes them.
 
     Parameters
     ----------
@@ -167,7 +134,7 @@ def scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     ValueError
         If the matrices are not square, or one has a negative count or none at all.
     """
-    counts = _checked(counts)
+    counts = checked(counts)
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     true, claimed = counts.sum(axis=-1), counts.sum(axis=-2)
     total = true.sum(axis=-1)
@@ -206,7 +173,7 @@ def by_class(counts: np.ndarray) -> tuple[ClassScores, ...]:
     ValueError
         If it is not one square matrix, or has a negative count.
     """
-    counts = _checked(counts)
+    counts = checked(counts)
     if counts.ndim != 2:
         raise ValueError(f"counts has shape {counts.shape}, expected one matrix (k, k)")
     hits, true, claimed = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
@@ -217,93 +184,20 @@ def by_class(counts: np.ndarray) -> tuple[ClassScores, ...]:
     )
 
 
-def bootstrap(
-    per_track: np.ndarray,
-    *,
-    rng: np.random.Generator,
-    n_resamples: int = config.N_BOOTSTRAP,
-) -> dict[str, Estimate]:
-    """Estimate every score and its 95 % interval by drawing tracks with replacement.
-
-    A track is drawn whole. With one count a track this is the interval of the track
-    scores; with all the segments of a track in its matrix, that of the segment scores.
-
-    Parameters
-    ----------
-    per_track : np.ndarray [shape=(n_tracks, k, k)]
-        Confusion counts of each track, as `confusion_by_track` makes them.
-    rng : np.random.Generator
-        Draws the tracks.
-    n_resamples : int
-        How often a test set is drawn, at least once.
-
-    Returns
-    -------
-    dict of str to Estimate
-        In the order of `SCORES`.
+def checked(counts: np.ndarray) -> np.ndarray:
+    """Return confusion counts as an array, of one matrix or of many.
 
     Raises
     ------
     ValueError
-        If there is no track, a track has no count, or `n_resamples` is not positive.
+        If the matrices are not square, or a count is negative.
     """
-    per_track = _checked(per_track)
-    if per_track.ndim != 3 or len(per_track) == 0:
-        raise ValueError(f"per_track has shape {per_track.shape}, expected (n_tracks, k, k)")
-    if not per_track.any(axis=(1, 2)).all():
-        raise ValueError("a track has no count; leave out the tracks without a prediction")
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples is {n_resamples}, expected at least 1")
-    values = scores(per_track.sum(axis=0))
-    drawn = [scores(counts) for counts in _resampled(per_track, rng, n_resamples)]
-    return {
-        name: _estimate(values[name], np.concatenate([part[name] for part in drawn]))
-        for name in SCORES
-    }
-
-
-def bootstrap_mean(
-    values: np.ndarray,
-    tracks: np.ndarray | None = None,
-    *,
-    rng: np.random.Generator,
-    n_resamples: int = config.N_BOOTSTRAP,
-) -> Estimate:
-    """Estimate the mean of a figure and its 95 % interval by drawing tracks with replacement.
-
-    Of right (1) and wrong (0) answers it is the accuracy, with the interval that `bootstrap`
-    gives it; so it serves every share that no confusion matrix has, as of `top_k`.
-
-    Parameters
-    ----------
-    values : np.ndarray [shape=(n,)]
-        Finite numbers, or booleans: one a track, or one a segment.
-    tracks : np.ndarray [shape=(n,)], optional
-        Which track each belongs to, any numbers or names; its values are drawn together. By
-        default each value is a track.
-    rng : np.random.Generator
-        Draws the tracks, in their sorted order.
-    n_resamples : int
-        How often a set is drawn, at least once.
-
-    Raises
-    ------
-    ValueError
-        If there is no value, one is not finite, the lengths differ, or `n_resamples` is not
-        positive.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
-        raise ValueError(f"values has shape {values.shape}, expected (n,), n > 0, all finite")
-    tracks = np.arange(len(values)) if tracks is None else np.asarray(tracks)
-    if tracks.shape != values.shape:
-        raise ValueError(f"values and tracks differ in shape: {values.shape}, {tracks.shape}")
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples is {n_resamples}, expected at least 1")
-    position = np.unique(tracks, return_inverse=True)[1]
-    sums = np.stack([np.bincount(position, values), np.bincount(position)], axis=1)
-    drawn = np.concatenate(list(_resampled(sums, rng, n_resamples)))
-    return _estimate(values.mean(), drawn[:, 0] / drawn[:, 1])
+    counts = np.asarray(counts)
+    if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2] or counts.shape[-1] == 0:
+        raise ValueError(f"counts has shape {counts.shape}, expected (..., k, k)")
+    if not (counts >= 0).all():
+        raise ValueError("counts has negative values")
+    return counts
 
 
 def row_normalised(counts: np.ndarray) -> np.ndarray:
@@ -324,7 +218,7 @@ def row_normalised(counts: np.ndarray) -> np.ndarray:
     ValueError
         If the matrices are not square, or a count is negative.
     """
-    counts = _checked(counts)
+    counts = checked(counts)
     return _share(counts, counts.sum(axis=-1, keepdims=True))
 
 
@@ -398,37 +292,9 @@ def log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
     return float(-np.log(given, dtype=np.float64).mean())
 
 
-def _resampled(
-    per_track: np.ndarray, rng: np.random.Generator, n_resamples: int
-) -> Iterator[np.ndarray]:
-    """Yield the sums (n, ...) over resampled sets of tracks, a bounded number at a time."""
-    n_tracks, *shape = per_track.shape
-    # Counts are exact in float64, and float64 is what the fast matrix product is made for.
-    flat = per_track.reshape(n_tracks, -1).astype(np.float64)
-    step = max(1, _SLICE // (n_tracks + flat.shape[1]))
-    even = np.full(n_tracks, 1 / n_tracks)
-    for start in range(0, n_resamples, step):
-        times = rng.multinomial(n_tracks, even, size=min(step, n_resamples - start))
-        yield (times.astype(np.float64) @ flat).reshape(-1, *shape)
-
-
-def _estimate(value: np.ndarray, drawn: np.ndarray) -> Estimate:
-    low, high = np.quantile(drawn, _TAILS)
-    return Estimate(float(value), float(low), float(high))
-
-
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Divide, and call nothing of nothing zero."""
     return np.asarray(part / np.where(whole > 0, whole, 1))
-
-
-def _checked(counts: np.ndarray) -> np.ndarray:
-    counts = np.asarray(counts)
-    if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2] or counts.shape[-1] == 0:
-        raise ValueError(f"counts has shape {counts.shape}, expected (..., k, k)")
-    if not (counts >= 0).all():
-        raise ValueError("counts has negative values")
-    return counts
 
 
 def _scored(probs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,9 @@
 The validation split says how good the entry is, at which temperature its confidence is to be
 relied on, and from which confidence on it is believed. Few tracks say nothing of the last two; then
 the card has neither, and all answers are believed.
+
+What it was trained from and how it was chosen the card says as the run knows it: which epoch, which
+point of a grid. That somebody has run ten of them and kept one, a person must add.
 """
 
 from datetime import UTC, datetime
@@ -14,8 +17,9 @@ import numpy as np
 
 from mgr_cli.config import FEWEST_CALIBRATED, PRECISION, VOTE, Progress, silent
 from mgr_cli.data.dataset import PreparedDataset
-from mgr_cli.evaluation import calibrate, evaluate, learned
+from mgr_cli.evaluation import calibrate, evaluate, learned, recorded
 from mgr_cli.fitting import Fitted
+from mgr_cli.models.grids import Search
 from mgr_cli.plans import VECTORS
 from mgr_cli.prediction import Predictor
 from mgr_cli.training import Trained
@@ -102,13 +106,29 @@ def publish(
         licence=licence,
         versions={package: version(package) for package in PACKAGES[type(trained)]},
     )
+    return shelve(card, model, dataset, zoo, precision=precision, progress=progress)
+
+
+def shelve(
+    card: Card,
+    model: "weights.Model",
+    dataset: PreparedDataset,
+    zoo: Path,
+    *,
+    precision: float = PRECISION,
+    progress: Progress = silent,
+) -> Path:
+    """Judge a model on the validation split, calibrate it there, and save it as an entry.
+
+    The card has no figures yet, and says of files `NOTHING`; the rest is as for `publish`.
+    """
     predictor = Predictor(card, weights.score_with(model, card))
-    valid = evaluate(predictor, dataset, split="valid", seed=trained.seed, progress=progress)
-    changes: dict[str, Any] = {"figures": {"valid": valid.assessment}}
+    valid = evaluate(predictor, dataset, split="valid", seed=card.seed, progress=progress)
+    changes = recorded(card, valid)
     if len(valid.tracks) >= FEWEST_CALIBRATED:
         changes |= learned(card, calibrate(valid, valid, wanted=precision))
     card = card.model_copy(update=changes)
-    return entries.save(card, model, zoo, rng=np.random.default_rng(trained.seed))
+    return entries.save(card, model, zoo, rng=np.random.default_rng(card.seed))
 
 
 def _course(trained: Trained | Fitted, name: str) -> dict[str, Any]:
@@ -119,6 +139,7 @@ def _course(trained: Trained | Fitted, name: str) -> dict[str, Any]:
             "recipe": None,
             "training_seconds": round(trained.seconds, 3),
             "provenance": f"fitted {alone}",
+            "chosen": _won(trained.search),
             "search": trained.search,
             "borrowed": _borrowed(trained.judge.backbone),
         }
@@ -129,10 +150,19 @@ def _course(trained: Trained | Fitted, name: str) -> dict[str, Any]:
         "best_epoch": best,
         "n_epochs": n_epochs,
         "training_seconds": round(sum(epoch.seconds for epoch in trained.history), 1),
-        "provenance": (
-            f"trained {alone}, epoch {best} of {n_epochs} chosen on its valid split{ended}"
-        ),
+        "provenance": f"trained {alone}{ended}",
+        "chosen": f"epoch {best} of {n_epochs} by {trained.recipe.monitor} on the valid split",
     }
+
+
+def _won(search: Search | None) -> str:
+    """Say how a pipeline was chosen, as far as the run that fitted it knows."""
+    if search is None:
+        return "its settings were given; the run that fitted it had no other candidate"
+    return (
+        f"the best of {len(search.candidates)} candidates by mean accuracy over {search.n_folds} "
+        "folds of the train split"
+    )
 
 
 def _borrowed(backbone: Backbone | None) -> BorrowedNet | None:

@@ -2,8 +2,8 @@
 
 A study has a folder with `study.db` (SQLite), unless somebody names another database, and with
 `study.json`: what is searched, on which dataset. Several processes may work on it, on several
-machines where they all reach the database. Each says every minute that it is alive; the trials of
-one that died are marked as failed, and queued again with the same values.
+machines where they all reach the database. What becomes of the trials of one that died: see
+`trials`.
 
 References
 ----------
@@ -12,19 +12,15 @@ J. Bergstra et al., "Algorithms for hyper-parameter optimization", NeurIPS 2011 
 """
 
 import json
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import fail_stale_trials
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mgr_cli import databases, hyperband
 from mgr_cli.errors import StudyError
@@ -36,20 +32,11 @@ from mgr_cli.sweeps.distributions import Choice, Distribution, Interval, Value
 from mgr_cli.sweeps.lines import MAX_ITEMS
 from mgr_cli.sweeps.spaces import SCHEDULE, Variable
 from mgr_cli.sweeps.sweep import Sweep
+from mgr_cli.trials import AGAIN, ENTRY, POINT, PROBLEM, queue_dead
 
 DESCRIPTION = "study.json"
-RETRIES = 3  # of a trial whose process died each time
 NEAR = 1e-9  # quantiles are drawn this far from 0 and 1
 QUANTILE = " (quantile)"  # behind the name of what is drawn by one
-
-
-ENTRY = "entry"  # attributes of a trial: its entry of the zoo, where it was the best so far,
-PROBLEM = "problem"  # why it failed,
-CHOSEN = "chosen"  # all values under our names, constants too,
-PROCESS = "process"  # who is at work on it,
-POINT = "point"  # its place in the grid,
-AGAIN = "again"  # the number of the trial that it repeats,
-DEATHS = "deaths"  # and how many processes have died of it
 
 
 @dataclass(frozen=True)
@@ -200,62 +187,6 @@ def _fixed(variables: Sequence[Variable], chosen: Mapping[str, Value]) -> dict[s
     }
 
 
-def revive(study: optuna.Study) -> None:
-    """Queue the trials again whose process is gone: on this machine, or silent for long."""
-    with databases.quiet():
-        for trial in find_dead(study):
-            give_again(study, trial)
-        fail_stale_trials(study)
-
-
-def find_dead(study: optuna.Study) -> list[FrozenTrial]:
-    """List the running trials of processes of this machine that are gone."""
-    host = socket.gethostname()
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if (told := trial.user_attrs.get(PROCESS)) and told[0] == host and not _is_alive(told[1])
-    ]
-
-
-def give_again(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Mark a running trial whose process is gone, and queue it with what it had found so far."""
-    try:
-        study.tell(trial.number, state=TrialState.FAIL)
-    except (ValueError, UpdateFinishedTrialError):
-        return  # another process was first
-    if PROBLEM not in trial.user_attrs:
-        queue_dead(study, trial)
-
-
-def queue_dead(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Queue a trial again whose process died, unless it has too often."""
-    deaths = trial.user_attrs.get(DEATHS, 0) + 1
-    if deaths <= RETRIES:
-        queue_again(study, trial, deaths=deaths)
-
-
-def queue_again(study: optuna.Study, trial: FrozenTrial, *, deaths: int | None = None) -> None:
-    """Queue a trial that has failed for no fault of its own, with what it had found so far."""
-    kept = {key: trial.user_attrs[key] for key in (POINT, DEATHS) if key in trial.user_attrs}
-    said = {DEATHS: deaths} if deaths else {}
-    study.add_trial(
-        create_trial(
-            state=TrialState.WAITING,
-            params=trial.params,
-            distributions=trial.distributions,
-            user_attrs={**kept, **said, AGAIN: first_number(trial)},
-            system_attrs=trial.system_attrs,
-            intermediate_values=trial.intermediate_values,
-        )
-    )
-
-
-def first_number(trial: FrozenTrial) -> int:
-    """Return the number that a trial had when it was drawn."""
-    return int(trial.user_attrs.get(AGAIN, trial.number))
-
-
 def resources_of(
     sweep: Sweep, variables: Sequence[Variable], architecture: str
 ) -> Resources | None:
@@ -303,21 +234,6 @@ def best(study: optuna.Study) -> FrozenTrial | None:
 
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return min(done, key=order, default=None)
-
-
-def process() -> tuple[str, int]:
-    """Name this process, for others to know whether it is alive."""
-    return socket.gethostname(), os.getpid()
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
 
 
 def _pruner(resources: Resources | None) -> BasePruner:

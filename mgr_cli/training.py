@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import Logger
 from torch import nn
 
 from mgr_cli import batches, trainer
-from mgr_cli.augmentation import Augmentation, decibels
+from mgr_cli.augmentation import Augmentation, levels_of
 from mgr_cli.budget import Clock, epochs_within
 from mgr_cli.config import SEED, Progress, Recipe, SegmentSpec, silent
 from mgr_cli.data.dataset import PreparedDataset
@@ -208,7 +208,7 @@ class _Plan:
         self.recipe = recipe or row.recipe
         self.segments = row.segments and (segments or row.segments)
         self.values = registry.hyperparameters(architecture, hyperparameters or {})
-        self.inputs = dataset.inputs(row.eats, self.segments)
+        self.inputs = dataset.inputs(row.eats, self.segments, normalise=self.recipe.normalise)
         batches.check(dataset)
         self._dataset = dataset
         self._architecture = architecture
@@ -226,9 +226,9 @@ class _Plan:
         """Make a fresh net, from torch's current generator, and what trains it."""
         dataset, recipe = self._dataset, self.recipe
         n_classes = len(dataset.genres)
-        per_decibel = None
+        levels = None
         if "log-mel" in self.inputs.kinds:
-            per_decibel = decibels(dataset.spec, dataset.normalisations["log-mel"])
+            levels = levels_of(dataset.spec, self.inputs.normalisations["log-mel"])
         net = registry.build(
             self._architecture, self.inputs.dimensions, n_classes=n_classes, changes=self.values
         )
@@ -236,7 +236,7 @@ class _Plan:
         task = Task(
             net,
             recipe,
-            Augmentation(recipe, self.inputs.kinds, per_decibel),
+            Augmentation(recipe, self.inputs.kinds, levels),
             n_classes=n_classes,
             seed=self._seed,
             weights=rarity if recipe.balance == "weights" else None,

@@ -20,7 +20,7 @@ import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, Trial
 
-from mgr_cli import databases, fitting, publication, studies, training
+from mgr_cli import databases, fitting, publication, studies, training, trials
 from mgr_cli.config import Progress, Recipe, silent
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import DivergenceError, MgrError, StudyError
@@ -118,7 +118,7 @@ def tune(
         study = studies.open_study(bench.folder, bench.search, about, storage=storage)
         studies.enqueue(study, bench.search, bench.folder)
         while (n_left := n_trials - studies.n_settled(study)) > 0 and not _is_over(bench, study):
-            studies.revive(study)
+            trials.revive(study)
             if studies.n_running(study) >= n_left or _is_dealt_out(bench, study):
                 time.sleep(LOOK)  # others are at work on all that is left; one may die
                 continue
@@ -155,7 +155,7 @@ def _run(bench: Bench, study: optuna.Study, on_trial: OnTrial | None) -> None:
             study.optimize(objective, n_trials=1, catch=(MgrError,))
     except KeyboardInterrupt:
         for number in begun:
-            studies.queue_again(study, study.get_trials()[number])
+            trials.queue_again(study, study.get_trials()[number])
         raise
     _tidy(bench, study)
     if on_trial is not None:
@@ -164,15 +164,15 @@ def _run(bench: Bench, study: optuna.Study, on_trial: OnTrial | None) -> None:
 
 def _judge(bench: Bench, study: optuna.Study, trial: Trial) -> float:
     """Train or fit with drawn values; return what the metric says of it."""
-    trial.set_user_attr(studies.PROCESS, studies.process())
+    trial.set_user_attr(trials.PROCESS, trials.process())
     chosen = studies.suggest(trial, bench.search.variables)
-    trial.set_user_attr(studies.CHOSEN, chosen)
+    trial.set_user_attr(trials.CHOSEN, chosen)
     try:
         if registry.is_fitted(bench.search.architecture):
             return _fit(bench, study, trial, chosen)
         return _train(bench, study, trial, chosen)
     except MgrError as error:
-        trial.set_user_attr(studies.PROBLEM, str(error))
+        trial.set_user_attr(trials.PROBLEM, str(error))
         raise
 
 
@@ -180,7 +180,7 @@ def _train(bench: Bench, study: optuna.Study, trial: Trial, chosen: dict[str, Va
     search, metric = bench.search, bench.search.sweep.metric
     hyperparameters, recipe = settings(search, chosen)
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
-    first = studies.first_number(study.get_trials(deepcopy=False)[trial.number])
+    first = trials.first_number(study.get_trials(deepcopy=False)[trial.number])
     saved = bench.folder / RUNNING / f"{first:04}-{digest[:16]}.ckpt"
 
     def report(epoch: Epoch) -> None:
@@ -200,7 +200,7 @@ def _train(bench: Bench, study: optuna.Study, trial: Trial, chosen: dict[str, Va
         raise DivergenceError(trained.problem)
     value = float(getattr(trained.best, metric.name))
     if _is_best(study, value):
-        trial.set_user_attr(studies.ENTRY, _publish(bench, trial, trained).name)
+        trial.set_user_attr(trials.ENTRY, _publish(bench, trial, trained).name)
     return value
 
 
@@ -209,7 +209,7 @@ def _fit(bench: Bench, study: optuna.Study, trial: Trial, chosen: dict[str, Valu
     folder = _publish(bench, trial, fitted)
     value = load_card(folder).figures["valid"].track["accuracy"].value
     if _is_best(study, value):
-        trial.set_user_attr(studies.ENTRY, folder.name)
+        trial.set_user_attr(trials.ENTRY, folder.name)
     else:
         shutil.rmtree(folder)
     return value
@@ -233,7 +233,7 @@ def _tidy(bench: Bench, study: optuna.Study) -> None:
     """Drop the entries of all trials that are told, but for the best."""
     best = studies.best(study)
     for trial in study.get_trials(deepcopy=False):
-        name = trial.user_attrs.get(studies.ENTRY)
+        name = trial.user_attrs.get(trials.ENTRY)
         if name and trial.state.is_finished() and (best is None or trial.number != best.number):
             shutil.rmtree(bench.folder / ENTRIES / name, ignore_errors=True)
 
@@ -257,7 +257,7 @@ def settings(search: Search, chosen: Mapping[str, Value]) -> tuple[dict[str, Any
 
 def best_recipe(search: Search, trial: FrozenTrial) -> dict[str, Any]:
     """Return what `mgr train --recipe` takes to repeat a trial, as plain values."""
-    chosen: dict[str, Value] = trial.user_attrs[studies.CHOSEN]
+    chosen: dict[str, Value] = trial.user_attrs[trials.CHOSEN]
     parts = {variable.name: variable.part for variable in search.variables}
     said: dict[str, Any] = {"arch": search.architecture}
     for part in ("set", "recipe"):
@@ -280,7 +280,7 @@ def crown(bench: Bench, study: optuna.Study, zoo: Path, *, name: str, licence: s
     best = studies.best(study)
     if best is None:
         raise StudyError(f"{bench.folder}: no trial has run to its end; there is nothing to keep")
-    source = bench.folder / ENTRIES / str(best.user_attrs.get(studies.ENTRY))
+    source = bench.folder / ENTRIES / str(best.user_attrs.get(trials.ENTRY))
     if not source.is_dir():
         raise StudyError(
             f"{source} is not here: the best trial was run on another machine; run `mgr tune` there"

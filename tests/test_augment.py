@@ -274,3 +274,63 @@ def test_shape_and_dtype_stay(name: str, dtype: torch.dtype) -> None:
     assert changed.dtype == dtype
     assert changed.shape == shape
     assert changed.isfinite().all()
+
+
+def test_equaliser_draws_straight_lines_between_six_bands() -> None:
+    x = torch.zeros(300, 11, 4)  # a knot at every second band
+    per_decibel = torch.linspace(0.5, 1.5, 11)
+    found = augment.equalise(x, decibels=6.0, per_decibel=per_decibel)
+    assert torch.equal(found, found[:, :, :1].expand_as(found))  # the same in every frame
+    curve = found[:, :, 0] / per_decibel
+    torch.testing.assert_close(curve[:, 1::2], (curve[:, :-1:2] + curve[:, 2::2]) / 2)
+    knots = curve[:, ::2]
+    assert -6 <= knots.min() < -5.5
+    assert 5.5 < knots.max() <= 6
+    assert torch.corrcoef(knots.T).fill_diagonal_(0).abs().max() < 0.25  # each its own
+
+
+def test_transposed_bands_are_moved_and_the_one_at_the_edge_is_repeated() -> None:
+    x = torch.arange(10.0)[None, :, None].repeat(200, 1, 3)
+    found = augment.transpose(x, share=0.3)
+    ways = (found[:, 5, 0] - 5).int()
+    assert set(ways.tolist()) == set(range(-3, 4))
+    for way, track in zip(ways.tolist(), found, strict=True):
+        expected = (torch.arange(10) + way).clamp(0, 9).float()
+        assert torch.equal(track, expected[:, None].expand(10, 3))
+
+
+def test_range_is_stretched_about_the_ceiling_and_cut_off_at_the_floor() -> None:
+    floor, ceiling = torch.tensor([-1.0, -2.0]), torch.tensor([1.0, 2.0])
+    x = torch.stack([ceiling, torch.zeros(2), 0.95 * floor], dim=1).repeat(200, 1, 1)
+    found = augment.stretch_range(x, share=0.2, floor=floor, ceiling=ceiling)
+    assert torch.equal(found[:, :, 0], x[:, :, 0])
+    factors = 1 - found[:, :, 1] / ceiling
+    torch.testing.assert_close(factors[:, 0], factors[:, 1])  # one a segment
+    assert 0.8 <= factors.min() < 0.82
+    assert 1.18 < factors.max() <= 1.2
+    torch.testing.assert_close(
+        found[:, :, 2], torch.maximum(ceiling - 1.95 * ceiling * factors, floor.expand(200, 2))
+    )
+    assert (found[:, :, 2] == floor).any()
+
+
+def test_low_pass_empties_the_highest_bands_of_half_of_the_segments() -> None:
+    x = torch.rand(2_000, 10, 3) + 1
+    floor = torch.linspace(-3, -2, 10)
+    found = augment.low_pass(x, share=0.4, floor=floor)
+    changed = (found != x).all(dim=2)
+    widths = changed.sum(dim=1)
+    assert set(widths.tolist()) == {0, 1, 2, 3, 4}
+    assert 0.45 < (widths == 0).float().mean() < 0.55
+    assert torch.equal(changed, torch.arange(10) >= 10 - widths[:, None])
+    assert torch.equal(found[changed], floor.expand(2_000, 10)[changed][:, None].expand(-1, 3))
+
+
+def test_changes_of_nothing_leave_levels_alone_and_draw_nothing() -> None:
+    x, one = torch.rand(4, 10, 6), torch.ones(10)
+    state = torch.get_rng_state()
+    assert augment.equalise(x, decibels=0.0, per_decibel=one) is x
+    assert augment.transpose(x, share=0.04) is x
+    assert augment.stretch_range(x, share=0.0, floor=-one, ceiling=one) is x
+    assert augment.low_pass(x, share=0.04, floor=-one) is x
+    assert torch.equal(torch.get_rng_state(), state)

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from mgr_cli import augment
-from mgr_cli.augmentation import Augmentation, decibels
+from mgr_cli.augmentation import Augmentation, Levels, levels_of
 from mgr_cli.config import FeatureSpec, Recipe
 from mgr_cli.errors import TrainingError
 from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.plans import Kind
 
 NOTHING = Recipe()
+LEVELS = Levels(torch.ones(8), torch.full((8,), -5.0), torch.full((8,), 5.0))
 LABELS = torch.arange(4)
 
 
@@ -42,6 +43,10 @@ def test_recipe_without_changes_changes_nothing() -> None:
         ("log-mel", (8, 30), {"shift": 0.3}),
         ("log-mel", (8, 30), {"frequency_mask": 0.9}),
         ("log-mel", (8, 30), {"time_mask": 0.9}),
+        ("log-mel", (8, 30), {"equalise": 6.0}),
+        ("log-mel", (8, 30), {"transpose": 0.3}),
+        ("log-mel", (8, 30), {"dynamics": 0.3}),
+        ("log-mel", (8, 30), {"low_pass": 0.5}),
         ("waveform", (9_000,), {"gain": 6.0}),
         ("waveform", (9_000,), {"noise": 0.5}),
         ("waveform", (9_000,), {"shift": 0.3}),
@@ -56,7 +61,7 @@ def test_each_change_reaches_the_kinds_that_it_is_for(
 ) -> None:
     (x,) = batch(shape)
     before = x.clone()
-    augmentation = Augmentation(replace(NOTHING, **changes), (kind,), torch.ones(8))
+    augmentation = Augmentation(replace(NOTHING, **changes), (kind,), LEVELS)
     ((changed,), labels) = augmentation((x,), LABELS)
     assert changed.shape == x.shape
     assert not torch.equal(changed, x)
@@ -69,6 +74,10 @@ def test_each_change_reaches_the_kinds_that_it_is_for(
     [
         (("log-mel",), "tempo"),
         (("log-mel", "waveform"), "pitch"),
+        (("log-mel", "waveform"), "dynamics"),
+        (("waveform",), "equalise"),
+        (("waveform",), "low_pass"),
+        (("table",), "transpose"),
         (("handcrafted",), "gain"),
         (("table",), "time_mask"),
         (("handcrafted",), "shift"),
@@ -102,11 +111,21 @@ def test_forms_of_a_segment_are_shifted_alike() -> None:
     assert torch.equal(20 * levels[:, 0, 0], wave[:, 0])
 
 
-@pytest.mark.parametrize(("scale", "unit"), [("decibel", 1.0), ("minmax", 1 / 80)])
-def test_decibel_is_one_of_the_normalised_bands(scale: Any, unit: float) -> None:
+@pytest.mark.parametrize(
+    ("scale", "unit", "floor", "ceiling"), [("decibel", 1.0, -80.0, 0.0), ("minmax", 1 / 80, 0, 1)]
+)
+def test_levels_are_those_of_the_normalised_bands(
+    scale: Any, unit: float, floor: float, ceiling: float
+) -> None:
     spec = FeatureSpec(n_mels=2, top_db=80.0, scale=scale)
-    found = decibels(spec, Normalisation((0.0, 0.0), (2.0, 0.5)))
-    torch.testing.assert_close(found, torch.tensor([unit / 2, unit / 0.5]))
+    found = levels_of(spec, Normalisation((0.25, -1.0), (2.0, 0.5)))
+    expected = {
+        "per_decibel": [unit / 2, unit / 0.5],
+        "floor": [(floor - 0.25) / 2, (floor + 1) / 0.5],
+        "ceiling": [(ceiling - 0.25) / 2, (ceiling + 1) / 0.5],
+    }
+    for name, values in expected.items():
+        torch.testing.assert_close(getattr(found, name), torch.tensor(values))
 
 
 def test_options_arrive_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,3 +147,27 @@ def test_options_arrive_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> No
         "stretch.tempo": 0.4, "stretch.semitones": 5.0, "amplify.decibels": 1.0,
         "noise.level": 2.0, "shift.share": 0.3,
     }  # fmt: skip
+
+
+def test_options_of_levels_arrive_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def spy(name: str) -> Any:
+        def change(x: Any, **options: Any) -> Any:
+            asked.update({f"{name}.{key}": value for key, value in options.items()})
+            return x
+
+        return change
+
+    names = ("stretch_range", "transpose", "equalise", "low_pass", "gain")
+    for name in names:
+        monkeypatch.setattr(augment, name, spy(name))
+    recipe = Recipe(dynamics=0.1, transpose=0.2, equalise=3.0, low_pass=0.4, gain=5.0)
+    Augmentation(recipe, ("log-mel",), LEVELS)(batch((8, 30)), LABELS)
+    assert {key: value for key, value in asked.items() if not isinstance(value, Tensor)} == {
+        "stretch_range.share": 0.1, "transpose.share": 0.2, "equalise.decibels": 3.0,
+        "low_pass.share": 0.4, "gain.decibels": 5.0,
+    }  # fmt: skip
+    assert asked["stretch_range.floor"] is asked["low_pass.floor"] is LEVELS.floor
+    assert asked["stretch_range.ceiling"] is LEVELS.ceiling
+    assert asked["equalise.per_decibel"] is asked["gain.per_decibel"] is LEVELS.per_decibel

@@ -5,7 +5,7 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from mgr_cli import comparison, metrics
+from mgr_cli import comparison, intervals
 from mgr_cli.comparison import Pair
 
 
@@ -66,7 +66,7 @@ def test_an_entry_is_as_good_as_itself() -> None:
     right = np.repeat(answers(0.6), 3, axis=0)
     for pair in compared(right):
         assert pair.p_value == pair.p_adjusted == 1
-        assert pair.difference == metrics.Estimate(0, 0, 0)
+        assert pair.difference == intervals.Estimate(0, 0, 0)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -101,7 +101,7 @@ def test_difference_is_paired() -> None:
     other = one.copy()
     other[:5] = ~other[:5]
     (pair,) = compared(np.stack([one, other]))
-    alone = metrics.bootstrap_mean(one, rng=np.random.default_rng(0))
+    alone = intervals.bootstrap_mean(one, rng=np.random.default_rng(0))
     assert pair.difference.value == pytest.approx(one.mean() - other.mean())
     assert pair.difference.low <= pair.difference.value <= pair.difference.high
     assert pair.difference.high - pair.difference.low < (alone.high - alone.low) / 2

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from mgr_cli.crew import Crew, End
+from mgr_cli.crew import Crew
 from mgr_cli.errors import EngineError
+from mgr_cli.worker import End
 from tests.crews import count_up, obey, print_loudly, tell
 
 PATIENCE = 2.0  # seconds; the machine may be busy, and no one else shall be given up
@@ -147,7 +148,7 @@ def test_a_worker_that_dies_with_empty_hands_costs_nothing() -> None:
 
 
 def test_workers_that_cannot_start_are_an_error_not_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mgr_cli.crew._BOOT", "raise SystemExit(7)")
+    monkeypatch.setattr("mgr_cli.worker._BOOT", "raise SystemExit(7)")
     with (
         pytest.raises(EngineError, match=r"no process can be started .*exit code 7.*--jobs 1"),
         Crew([Path("a"), Path("b")], obey, n_workers=2) as crew,

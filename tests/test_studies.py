@@ -1,9 +1,6 @@
 """What is drawn, what is queued, and what a database of studies says when it is none."""
 
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mgr_cli import databases, studies
+from mgr_cli import databases, studies, trials
 from mgr_cli.errors import StudyError
 from mgr_cli.hyperband import Resources
 from mgr_cli.studies import Search
@@ -44,12 +41,6 @@ def drawn(over: Distribution, n: int = N_DRAWS) -> list[Value]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "study"
-
-
-def dead_pid() -> int:
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
-    return process.pid
 
 
 @pytest.mark.parametrize(
@@ -143,7 +134,7 @@ def test_same_trials_are_followed_by_the_same(tmp_path: Path, method: Method) ->
             chosen = studies.suggest(trial, asked.variables)
             study.tell(trial, float(chosen["learning_rate"]))
             if name == "two" and number == 5:  # a trial that is run again changes nothing
-                studies.queue_again(study, study.get_trials()[-1])
+                trials.queue_again(study, study.get_trials()[-1])
                 again = study.ask()
                 study.tell(again, state=TrialState.FAIL)
             found.append((name, chosen["learning_rate"]))
@@ -197,48 +188,6 @@ def test_what_is_not_there_cannot_be_looked_at(folder: Path, tmp_path: Path) -> 
     assert studies.load_study(folder, storage=url).study_name == "study"
 
 
-def begun(study: optuna.Study, host: str, pid: int) -> int:
-    """Leave a trial behind as a process does that dies in its second epoch."""
-    trial = study.ask()
-    trial.set_user_attr(studies.PROCESS, (host, pid))
-    studies.suggest(trial, [variable("learning_rate", RATE)])
-    trial.report(0.25, 1)
-    return trial.number
-
-
-def test_trial_of_a_dead_process_is_queued_again(folder: Path) -> None:
-    study = studies.open_study(folder, search(), ABOUT)
-    here = socket.gethostname()
-    dead = begun(study, here, dead_pid())
-    living = begun(study, here, os.getpid())
-    elsewhere = begun(study, f"not-{here}", dead_pid())
-    assert [trial.number for trial in studies.find_dead(study)] == [dead]
-    studies.revive(study)
-    trials = study.get_trials()
-    assert [trials[n].state.name for n in (dead, living, elsewhere)] == [
-        "FAIL", "RUNNING", "RUNNING",
-    ]  # fmt: skip
-    (again,) = trials[3:]
-    assert (again.state, again.params) == (TrialState.WAITING, trials[dead].params)
-    assert again.intermediate_values == {1: 0.25}
-    assert studies.first_number(again) == dead
-    assert studies.n_settled(study) == 0
-    assert study.ask().number == again.number
-    studies.give_again(study, trials[dead])  # another process that saw it dead, too late
-    assert len(study.get_trials()) == 4
-
-
-def test_trial_that_kills_its_process_is_given_up(folder: Path) -> None:
-    study = studies.open_study(folder, search(), ABOUT)
-    pid = dead_pid()
-    for n_deaths in range(1, studies.RETRIES + 2):
-        trial = study.ask()
-        trial.set_user_attr(studies.PROCESS, (socket.gethostname(), pid))
-        studies.revive(study)
-        assert len(study.get_trials()) == min(n_deaths, studies.RETRIES) + 1
-    assert studies.n_waiting(study) == 0
-
-
 def test_settled_are_done_stopped_or_failed_by_themselves(folder: Path) -> None:
     study = studies.open_study(folder, search(), ABOUT)
     study.tell(study.ask(), 0.5)
@@ -246,7 +195,7 @@ def test_settled_are_done_stopped_or_failed_by_themselves(folder: Path) -> None:
     stopped.report(0.1, 1)
     study.tell(stopped, state=TrialState.PRUNED)
     failed = study.ask()
-    failed.set_user_attr(studies.PROBLEM, "the loss is nan")
+    failed.set_user_attr(trials.PROBLEM, "the loss is nan")
     study.tell(failed, state=TrialState.FAIL)
     study.tell(study.ask(), state=TrialState.FAIL)  # interrupted
     study.ask()
@@ -260,7 +209,7 @@ def test_best_of_equals_is_the_one_that_was_kept(folder: Path) -> None:
     for value, has_entry in ((0.5, True), (0.9, False), (0.9, True), (0.9, True)):
         trial = study.ask()
         if has_entry:
-            trial.set_user_attr(studies.ENTRY, f"trial-{trial.number}")
+            trial.set_user_attr(trials.ENTRY, f"trial-{trial.number}")
         study.tell(trial, value)
     best = studies.best(study)
     assert best is not None
@@ -292,7 +241,7 @@ def test_grid_is_queued_once_and_whole(folder: Path) -> None:
 def test_grid_that_was_half_queued_is_filled_up(folder: Path) -> None:
     asked = search(variable("dropout", Choice((0.1, 0.2, 0.3))), method="grid")
     study = studies.open_study(folder, asked, ABOUT)
-    study.enqueue_trial({"dropout": 0.1}, user_attrs={studies.POINT: 0})
+    study.enqueue_trial({"dropout": 0.1}, user_attrs={trials.POINT: 0})
     studies.enqueue(study, asked, folder)
     assert studies.n_waiting(study) == 3
 

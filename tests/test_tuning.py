@@ -19,7 +19,7 @@ import yaml
 from optuna.trial import FrozenTrial, Trial, TrialState
 from torch import Tensor
 
-from mgr_cli import databases, fitting, publication, recipes, studies, training, tuning
+from mgr_cli import databases, fitting, publication, recipes, studies, training, trials, tuning
 from mgr_cli.data import prepared
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import StudyError, TrainingError
@@ -74,11 +74,11 @@ def bench(dataset: PreparedDataset, folder: Path, asked: Search) -> Bench:
     return Bench(dataset, asked, folder, machine=CPU)
 
 
-def outcomes(trials: list[FrozenTrial]) -> list[tuple[dict[str, Value], float | None]]:
+def outcomes(listed: list[FrozenTrial]) -> list[tuple[dict[str, Value], float | None]]:
     """List what trials drew and brought; those that were interrupted are left out."""
     return [
-        (trial.user_attrs[studies.CHOSEN], trial.value)
-        for trial in trials
+        (trial.user_attrs[trials.CHOSEN], trial.value)
+        for trial in listed
         if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
     ]
 
@@ -92,7 +92,7 @@ def test_value_of_a_trial_is_that_of_training(easy: PreparedDataset, tmp_path: P
     assert told == [0, 1, 2]
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
     for trial in study.trials:
-        hyperparameters, recipe = tuning.settings(asked, trial.user_attrs[studies.CHOSEN])
+        hyperparameters, recipe = tuning.settings(asked, trial.user_attrs[trials.CHOSEN])
         trained = training.train(
             easy, ARCHITECTURE, recipe=recipe, hyperparameters=hyperparameters, seed=3,
             machine=CPU,
@@ -141,7 +141,7 @@ def test_best_recipe_is_read_as_it_was_trained(easy: PreparedDataset, tmp_path: 
     path = tmp_path / "best.yaml"
     path.write_text(yaml.safe_dump(tuning.best_recipe(asked, study.trials[0])))
     found = recipes.training_of(None, file=path, default="cnn1d")
-    own, recipe = tuning.settings(asked, study.trials[0].user_attrs[studies.CHOSEN])
+    own, recipe = tuning.settings(asked, study.trials[0].user_attrs[trials.CHOSEN])
     assert (found.architecture, found.hyperparameters, found.recipe) == (
         ARCHITECTURE, own, recipe,
     )  # fmt: skip
@@ -174,7 +174,7 @@ def test_trial_that_diverges_does_not_end_the_study(
     study = tuning.tune(bench(easy, tmp_path / "s", asked), n_trials=2)
     failed, done = study.trials
     assert failed.state == TrialState.FAIL
-    assert "try a lower learning rate" in failed.user_attrs[studies.PROBLEM]
+    assert "try a lower learning rate" in failed.user_attrs[trials.PROBLEM]
     assert done.state == TrialState.COMPLETE
     assert studies.n_settled(study) == 2
 
@@ -187,9 +187,9 @@ def test_draw_out_of_its_range_does_not_end_the_study(
     states = {trial.state for trial in study.trials}
     assert states == {TrialState.COMPLETE, TrialState.FAIL}
     for trial in study.trials:
-        is_in_range = 0 <= trial.user_attrs[studies.CHOSEN]["label_smoothing"] <= 0.99
+        is_in_range = 0 <= trial.user_attrs[trials.CHOSEN]["label_smoothing"] <= 0.99
         assert is_in_range == (trial.state == TrialState.COMPLETE)
-        assert is_in_range or "label_smoothing is " in trial.user_attrs[studies.PROBLEM]
+        assert is_in_range or "label_smoothing is " in trial.user_attrs[trials.PROBLEM]
 
 
 def test_study_of_failures_alone_has_nothing_to_crown(
@@ -201,7 +201,7 @@ def test_study_of_failures_alone_has_nothing_to_crown(
     monkeypatch.setattr(training, "train", full)
     made = bench(easy, tmp_path / "s", search())
     study = tuning.tune(made, n_trials=3)
-    assert [t.user_attrs[studies.PROBLEM] for t in study.trials] == ["memory does not suffice"] * 3
+    assert [t.user_attrs[trials.PROBLEM] for t in study.trials] == ["memory does not suffice"] * 3
     with pytest.raises(StudyError, match="no trial has run to its end"):
         tuning.crown(made, study, tmp_path / "zoo", name="best", licence="none")
 
@@ -263,10 +263,10 @@ def test_grid_of_what_is_fitted_is_tried_whole(easy: PreparedDataset, tmp_path: 
     made = bench(easy, tmp_path / "s", asked)
     study = tuning.tune(made, n_trials=100)  # ends with the grid
     points = list(spaces.grid(asked.variables))
-    assert [trial.user_attrs[studies.CHOSEN] for trial in study.trials] == points
+    assert [trial.user_attrs[trials.CHOSEN] for trial in study.trials] == points
     assert len(points) == 12
     for trial in study.trials[::5]:
-        chosen = trial.user_attrs[studies.CHOSEN]
+        chosen = trial.user_attrs[trials.CHOSEN]
         fitted = fitting.fit(easy, "svc-rbf", hyperparameters=chosen, seed=0)
         folder = publication.publish(fitted, easy, tmp_path / f"z{trial.number}", name="x")
         assert trial.value == load_card(folder).figures["valid"].track["accuracy"].value
@@ -374,8 +374,8 @@ def test_killed_study_goes_on_with_the_same_trials(easy: PreparedDataset, tmp_pa
     assert process.returncode == -signal.SIGKILL
     study = tuning.tune(made, n_trials=3)
     dead = [trial for trial in study.trials if trial.state == TrialState.FAIL]
-    (again,) = [trial for trial in study.trials if studies.AGAIN in trial.user_attrs]
-    assert [studies.first_number(again)] == [trial.number for trial in dead] == [1]
+    (again,) = [trial for trial in study.trials if trials.AGAIN in trial.user_attrs]
+    assert [trials.first_number(again)] == [trial.number for trial in dead] == [1]
     assert outcomes(study.trials) == outcomes(whole.trials)
 
 
@@ -386,7 +386,7 @@ def assert_shared(dataset: PreparedDataset, folder: Path, *storage: str) -> None
         _, said = process.communicate(timeout=120)
         assert (process.returncode, said) == (0, "")
     study = studies.load_study(folder, storage=storage[0] if storage else None)
-    pids = [trial.user_attrs[studies.PROCESS][1] for trial in study.trials]
+    pids = [trial.user_attrs[trials.PROCESS][1] for trial in study.trials]
     assert set(pids) == {process.pid for process in processes}
     assert len(pids) in (N_SHARED, N_SHARED + 1)
     assert [trial.number for trial in study.trials] == list(range(len(pids)))
@@ -394,7 +394,7 @@ def assert_shared(dataset: PreparedDataset, folder: Path, *storage: str) -> None
     best = studies.best(study)
     assert best is not None
     kept = [path.name for path in (folder / tuning.ENTRIES).iterdir()]
-    assert kept == [best.user_attrs[studies.ENTRY]]
+    assert kept == [best.user_attrs[trials.ENTRY]]
     assert entries.verify(folder / tuning.ENTRIES / kept[0]).difference == 0.0
 
 

@@ -1,4 +1,4 @@
-"""The card of an entry, laid out for a person.
+"""The card of an entry, laid out for a person: the sections of a model card.
 
 Everything on it may be a stranger's text: it is printed on its own line, without markup and without
 what a terminal would take for a command.
@@ -13,7 +13,7 @@ from mgr_cli.commands import console
 
 if TYPE_CHECKING:
     from mgr_cli.config import Recipe
-    from mgr_cli.metrics import Estimate
+    from mgr_cli.intervals import Estimate
     from mgr_cli.zoo.card import Card
 
 Rows = Sequence[tuple[str, str]]
@@ -55,15 +55,20 @@ def print_json(card: "Card") -> None:
 
 def show(folder: Path) -> None:
     """Print a card, a section at a time."""
+    from mgr_cli.zoo import descriptions
     from mgr_cli.zoo.card import load_card
 
     card = load_card(folder)
+    fails, weaknesses = descriptions.weaknesses(card)
     console.out.print(console.plain(card.name), style="bold", markup=False)
     for title, lines in (
         ("what it is", _lines(_identity(card, folder))),
+        ("what it is not for", _points(descriptions.misuse(card))),
         ("what it hears", _lines(_hearing(card))),
         ("how it was trained", _lines(_training(card))),
+        ("how it was chosen", _points(descriptions.choice(card))),
         ("how good it is, in %, with 95 % intervals", _figures(card)),
+        (fails, _points(weaknesses)),
         ("how far it can be trusted", _lines(_trust(card))),
         ("files", _files(card, folder)),
         ("licence", _lines((("", card.licence),))),
@@ -72,6 +77,11 @@ def show(folder: Path) -> None:
         console.out.print(f"\n{title}", style="bold", markup=False)
         for line in lines:
             console.out.print(line, markup=False)
+
+
+def _points(sentences: Sequence[str]) -> Iterator[str]:
+    """Yield the points of a list, long ones on several lines."""
+    return _lines([("-", sentence) for sentence in sentences])
 
 
 def _lines(rows: Rows) -> Iterator[str]:

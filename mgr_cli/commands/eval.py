@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OTHER = "Several entries"
 DATASET = "Another dataset"
+FORMS = "Other forms of the same sound"
 
 
 def command(
@@ -87,6 +88,13 @@ def command(
             help="Which of the entry's genres mean which of the dataset's.",
         ),
     ] = None,
+    regrid: Annotated[
+        bool,
+        typer.Option(
+            "--regrid", rich_help_panel=DATASET,
+            help="Judge log-mels of another front end, translated to the entry's own.",
+        ),
+    ] = False,
     allow_leak: Annotated[
         bool,
         typer.Option(
@@ -99,6 +107,14 @@ def command(
         typer.Option(
             "--genre-tree", metavar="CSV", rich_help_panel=DATASET,
             help="FMA's genres.csv, to weigh errors by (default: that of the dataset, if any).",
+        ),
+    ] = None,
+    robust: Annotated[
+        str | None,
+        typer.Option(
+            "--robust", metavar="AUDIO", rich_help_panel=FORMS,
+            help="Judge no dataset but a file or folder: as it is, and as mp3, ogg, m4a, louder, "
+            "softer, mono, resampled, in part.",
         ),
     ] = None,
     record: Annotated[
@@ -117,6 +133,12 @@ def command(
     95 % bootstrap interval over tracks. Tracks that an entry was trained on are no test, and
     refused.
     """
+    if robust is not None:
+        from mgr_cli.commands import robustness
+
+        _refuse_beside_robust(context, robustness.ALLOWED)
+        robustness.show(robust, model=model, vote=vote, zoo=zoo, device=device, json=json)
+        return
     names: list[str | None] = [*(compare or []), *(entries or [])]
     source = context.get_parameter_source("model")
     is_named = source is not None and source.name == "COMMANDLINE"  # not in MGR_MODEL
@@ -132,7 +154,7 @@ def command(
 
     if leak_study:
         others = (vote, confusion, png, errors, calibrate, report, genre_map, genre_tree, record)
-        if split != "test" or allow_leak or any(others):
+        if split != "test" or allow_leak or regrid or any(others):
             console.fail(
                 "--leak-study trains and tests an entry; it takes --model, --data and --seed"
             )
@@ -144,8 +166,8 @@ def command(
         return
     order = judging.Order(
         data=data, split=split, vote=vote, genre_map=genre_map, allow_leak=allow_leak,
-        genre_tree=genre_tree, calibrate=calibrate or report is not None, seed=seed, device=device,
-        prepared=prepared, precision=precision or PRECISION, record=record,
+        regrid=regrid, genre_tree=genre_tree, calibrate=calibrate or report is not None, seed=seed,
+        device=device, prepared=prepared, precision=precision or PRECISION, record=record,
         learn=record and calibrate,
     )  # fmt: skip
     folders = [lookup.entry(name, zoo) for name in (names or [model])]
@@ -167,6 +189,15 @@ def command(
         html = evaluation.render(found, pairs=pairs, command=again, n_mistakes=top)
         page.save(html, report)
         console.note(f"report: {report}")
+
+
+def _refuse_beside_robust(context: typer.Context, allowed: frozenset[str]) -> None:
+    """Refuse what means nothing where no dataset is judged."""
+    for each in context.command.params:
+        source = context.get_parameter_source(each.name or "")
+        if source and source.name == "COMMANDLINE" and each.name not in allowed:
+            what = each.opts[0] if each.opts[0].startswith("-") else "the entry"
+            console.fail(f"--robust judges no dataset; leave out {what}, it takes --model, --vote")
 
 
 def _draw(found: "Appraisal", *, confusion: bool, calibrate: bool, png: Path | None) -> None:

@@ -27,6 +27,7 @@ class Order:
     vote: VoteRule | None
     genre_map: Path | None
     allow_leak: bool
+    regrid: bool
     genre_tree: Path | None
     calibrate: bool
     seed: int
@@ -47,7 +48,7 @@ def judge(folders: "Sequence[Path]", order: Order) -> "list[Appraisal]":
         console.fail("--compare takes entries of different names, as their cards have them")
     dataset = lookup.dataset_of(cards[0], order.data, order.prepared)
     is_own = dataset.split_digest == cards[0].dataset.split_digest
-    if order.record and (order.genre_map or order.allow_leak or not is_own):
+    if order.record and (order.genre_map or order.allow_leak or order.regrid or not is_own):
         console.fail("--record is for the split that the entry was trained with; leave it out here")
     if order.learn:
         _check_can_learn(cards[0], dataset, order)
@@ -113,8 +114,8 @@ def _appraised(
         found = appraise(
             predictor, dataset, split=order.split, genre_map=names, tree=tree,
             trained_on=lookup.trained_on(card, order.prepared), allow_leak=order.allow_leak,
-            calibrated=order.calibrate, wanted=order.precision, seed=order.seed,
-            progress=progress,
+            regrid=order.regrid, calibrated=order.calibrate, wanted=order.precision,
+            seed=order.seed, progress=progress,
         )  # fmt: skip
     return replace(found, pace=_pace(predictor, dataset, order, folder))
 

@@ -8,7 +8,7 @@ from mgr_cli.commands import console
 
 if TYPE_CHECKING:
     from mgr_cli.fitting import Fitted
-    from mgr_cli.metrics import Estimate
+    from mgr_cli.intervals import Estimate
     from mgr_cli.zoo.card import Card
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mgr_cli.appraisal import Appraisal
     from mgr_cli.comparison import Pair
     from mgr_cli.evaluation import Evaluation
-    from mgr_cli.metrics import Estimate
+    from mgr_cli.intervals import Estimate
 
 MILLISECONDS = 1_000
 LISTED = 10  # tracks that only one of two entries gets right

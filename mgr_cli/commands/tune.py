@@ -182,7 +182,7 @@ def _rows(brackets: "tuple[Bracket, ...]") -> list[list[str]]:
 
 
 def _say(trial: "optuna.trial.FrozenTrial") -> None:
-    from mgr_cli.studies import PROBLEM
+    from mgr_cli.trials import PROBLEM
 
     said = {"PRUNED": "stopped early", "FAIL": "failed", "COMPLETE": "done"}[trial.state.name]
     value = "" if trial.value is None else f" {trial.value:.4f}"

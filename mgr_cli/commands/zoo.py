@@ -9,7 +9,8 @@ import typer
 from mgr_cli.commands import console, exchange, options
 
 app = typer.Typer(
-    help="List, look at, check, exchange and remove trained entries.", no_args_is_help=True
+    help="List, look at, describe, check, exchange and remove trained entries.",
+    no_args_is_help=True,
 )
 
 Entries = Annotated[
@@ -43,7 +44,7 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print the card's own JSON.")] = False,
     zoo: options.ZooOption = None,
 ) -> None:
-    """Show the card of an entry: what it is, what it hears, and how far it can be trusted."""
+    """Show the card of an entry: what it is, how good it is, how it fails, what it is not for."""
     from mgr_cli.commands import cards, lookup
     from mgr_cli.zoo.card import load_card
 
@@ -52,6 +53,90 @@ def show(
         cards.print_json(load_card(folder))
     else:
         cards.show(folder)
+
+
+@app.command()
+def describe(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="ENTRY", autocompletion=options.complete_own, help="By name."),
+    ],
+    chosen: Annotated[
+        str | None,
+        typer.Option(
+            "--chosen", metavar="TEXT",
+            help="How it was chosen, among what, and who else looked at its test split.",
+        ),
+    ] = None,
+    not_for: Annotated[
+        str | None, typer.Option("--not-for", metavar="TEXT", help="What it is not for.")
+    ] = None,
+    provenance: Annotated[
+        str | None,
+        typer.Option("--provenance", metavar="TEXT", help="What it was trained from, and how."),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", metavar="TEXT", help="Of the weights.")
+    ] = None,
+    zoo: options.ZooOption = None,
+) -> None:  # fmt: skip
+    """Write on the card of an entry of your own what no program knows of it."""
+    texts = {
+        "chosen": chosen, "not_for": not_for, "provenance": provenance, "licence": licence,
+    }  # fmt: skip
+    given = [key for key, text in texts.items() if text is not None]
+    if not given:
+        console.fail("nothing to write; say --chosen, --not-for, --provenance or --licence")
+    from mgr_cli.zoo import descriptions, entries
+
+    zoos = entries.places(zoo)
+    folder = entries.find(name, zoos)
+    if folder.parent.resolve() != zoos[0].resolve():
+        console.fail(
+            f"{folder} is not in your zoo {zoos[0]}; name its zoo by --zoo, or take a copy by "
+            "`mgr zoo import`"
+        )
+    descriptions.describe(
+        folder, chosen=chosen, not_for=not_for, provenance=provenance, licence=licence
+    )
+    console.note(f"{folder}: {', '.join(given).replace('_', '-')} on its card")
+
+
+@app.command()
+def combine(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the new entry.")],
+    members: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ENTRY...", autocompletion=options.complete_entry,
+            help="Nets that hear the same, of the same split of the same dataset.",
+        ),
+    ],
+    data: options.DataOption = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="Of the weights (default: the members').")
+    ] = None,
+    prepared: options.PreparedOption = options.PREPARED,
+    zoo: options.ZooOption = None,
+) -> None:  # fmt: skip
+    """Make one entry of several: a committee, whose answer is the geometric mean of theirs."""
+    from mgr_cli.combination import combine as combined
+    from mgr_cli.commands.lookup import dataset_of
+    from mgr_cli.zoo import entries
+    from mgr_cli.zoo.card import load_card
+
+    folders = [entries.find(member, entries.places(zoo)) for member in members]
+    home = entries.home(zoo)
+    with console.progress("validating") as progress:
+        folder = combined(
+            folders,
+            dataset_of(load_card(folders[0]), data, prepared),
+            home,
+            name=name,
+            licence=licence,
+            progress=progress,
+        )
+    console.note(f"{folder}; judge it with `mgr eval --model {folder.name}`")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mgr_cli.config import SPLITS, FeatureSpec, SegmentSpec, Split
+from mgr_cli.config import SPLITS, FeatureSpec, Normalise, SegmentSpec, Split
 from mgr_cli.data import splits
 from mgr_cli.data.store import OK, ShardReader
 from mgr_cli.errors import DatasetError
@@ -174,7 +174,13 @@ class PreparedDataset:
         ]
         return normalised(replace(self, tracks=self.tracks.assign(split=split)))
 
-    def inputs(self, kinds: Sequence[Kind], segments: SegmentSpec | None) -> Inputs:
+    def inputs(
+        self,
+        kinds: Sequence[Kind],
+        segments: SegmentSpec | None,
+        *,
+        normalise: Normalise = "band",
+    ) -> Inputs:
         """Say how tracks are cut into what a net takes.
 
         Parameters
@@ -183,6 +189,9 @@ class PreparedDataset:
             What it takes; a table of features does where hand-crafted ones are asked for.
         segments : SegmentSpec, optional
             None takes a track as a whole.
+        normalise : {"band", "whole"}
+            Whether each band of a log-mel is brought to mean 0 and standard deviation 1, or all
+            of them together, so that they keep their differences and what a decibel is.
 
         Raises
         ------
@@ -193,7 +202,10 @@ class PreparedDataset:
         found = tuple(own if own and kind in VECTORS else kind for kind in kinds)
         for kind in found:
             self._expect(kind)
-        return Inputs(found, self.plan.spec, segments, self.normalisations)
+        normalisations = dict(self.normalisations)
+        if normalise == "whole" and "log-mel" in found:
+            normalisations["log-mel"] = normalisations["log-mel"].whole
+        return Inputs(found, self.plan.spec, segments, normalisations)
 
     def track(self, number: int) -> "StoredTrack":
         """Return the features of a track by its number."""

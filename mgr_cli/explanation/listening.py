@@ -29,11 +29,12 @@ Separation", arXiv 2008.00582: why explanations of music should be listened to.
 """
 
 import numpy as np
+import torch
 
 from mgr_cli.config import FeatureSpec, Method
 from mgr_cli.explanation.faithfulness import area
+from mgr_cli.explanation.interpolation import Between, bands_of, column_seconds
 from mgr_cli.explanation.result import Explanation, Faithfulness
-from mgr_cli.features.mel import hz_to_mel
 
 FLOOR_DB = -30.0  # gain of what did not matter
 SMOOTH_BANDS = 1.5  # deviations of the bell that a mask is smoothed by, lest it chirps
@@ -146,29 +147,6 @@ def turn_down(
     return result
 
 
-def column_seconds(n_frames: int, spec: FeatureSpec, *, start: float) -> np.ndarray:
-    """Return when the columns of a part of a picture are heard, the middle of their windows.
-
-    Parameters
-    ----------
-    n_frames : int
-        Columns of the part.
-    spec : FeatureSpec
-        Front end of the picture.
-    start : float
-        Where the part begins in the song, in seconds.
-
-    Returns
-    -------
-    np.ndarray [shape=(n_frames,)]
-        Seconds from the start of the part.
-    """
-    columns = round(start * spec.frame_rate) + np.arange(n_frames)
-    frames = np.floor((columns + 0.5) * spec.decimation)
-    seconds: np.ndarray = frames * (spec.hop_length / spec.sample_rate) - start
-    return seconds
-
-
 def _filtered(
     samples: np.ndarray,
     n_fft: int,
@@ -198,20 +176,8 @@ def _gains(
     mask: np.ndarray, spec: FeatureSpec, seconds: np.ndarray, *, hz: np.ndarray, times: np.ndarray
 ) -> np.ndarray:
     """Spread a mask to bins and frames of an STFT, [shape=(n_bins, n_times)]."""
-    low, high = hz_to_mel(np.array([spec.fmin, spec.highest]))
-    # Band m is centred on edge m + 1 of the n_mels + 2; see `features.mel.mel_filters`.
-    bands = (hz_to_mel(hz) - low) / (high - low) * (spec.n_mels + 1) - 1
-    shares = _between(_between(mask, bands).T, np.interp(times, seconds, np.arange(len(seconds)))).T
+    rows = bands_of(hz, spec).rows(torch.from_numpy(mask))
+    shares = Between.of(times, seconds).columns(rows).numpy()
     shares[(hz < spec.fmin) | (hz > spec.highest)] = 0
     gains: np.ndarray = 10 ** (FLOOR_DB / 20 * (1 - shares))
     return gains
-
-
-def _between(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Interpolate the rows of (n, …) at places that need not be whole, beyond the ends flat."""
-    places = np.clip(places, 0, len(rows) - 1)
-    below = np.floor(places).astype(np.int64)
-    above = np.minimum(below + 1, len(rows) - 1)
-    weight = (places - below)[:, None]
-    between: np.ndarray = rows[below] * (1 - weight) + rows[above] * weight
-    return between

@@ -16,9 +16,8 @@ both                  both, by the same mask
 handcrafted           the same spectrum, of the waveform that the features are computed of
 ====================  ===========================================================================
 
-From mel bands to the bins of a spectrum the mask is interpolated between the centres of the bands,
-in mels, and from frames to the steps of the spectrum between their times, so that no edge is
-sharper than the picture can show. A mask of ones gives the waveform back but for rounding.
+From mel bands and frames to the bins and steps of a spectrum a mask is interpolated, see
+`interpolation`. A mask of ones gives the waveform back but for rounding.
 
 A song that does not fill a segment is repeated to fill it, and its mask with it, so that all copies
 of a cell are taken away together: log-mels go on with the song's first frame after its last, and
@@ -29,7 +28,6 @@ probabilities; those below `LEAST` count as that, for some vote and give exactly
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -37,80 +35,12 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from mgr_cli.config import FeatureSpec
-from mgr_cli.features.mel import hz_to_mel
+from mgr_cli.explanation.interpolation import bands_of, frames_of
 from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.zoo.weights import Score
 
 LEAST = 1e-4  # a probability that is not told from 0; its logarithm is -9.2
 OVERLAP = 4  # windows of the spectrum that cover a sample
-
-
-@dataclass(frozen=True)
-class Between:
-    """Where points lie among knots: linear interpolation, constant beyond both ends.
-
-    Attributes
-    ----------
-    lower, upper : Tensor [shape=(n_points,)]
-        Indices of the knots beside each point.
-    share : Tensor [shape=(n_points,)]
-        Of the upper one, 0 to 1.
-    """
-
-    lower: Tensor
-    upper: Tensor
-    share: Tensor
-
-    @classmethod
-    def of(cls, points: np.ndarray, knots: np.ndarray) -> "Between":
-        """Find points (n_points,) among knots (n_knots,) that rise."""
-        place = np.interp(points, knots, np.arange(len(knots)))
-        lower = np.minimum(place.astype(np.int64), max(0, len(knots) - 2))
-        upper = np.minimum(lower + 1, len(knots) - 1)
-        share = torch.from_numpy((place - lower).astype(np.float32))
-        return cls(torch.from_numpy(lower), torch.from_numpy(upper), share)
-
-    def rows(self, values: Tensor) -> Tensor:
-        """Interpolate (..., n_knots, n) to (..., n_points, n)."""
-        place = values.device
-        share = self.share.to(place)[:, None]
-        low = values.index_select(-2, self.lower.to(place))
-        return low + share * (values.index_select(-2, self.upper.to(place)) - low)
-
-    def columns(self, values: Tensor) -> Tensor:
-        """Interpolate (..., n, n_knots) to (..., n, n_points)."""
-        return self.rows(values.transpose(-1, -2)).transpose(-1, -2)
-
-
-def bands_of(frequencies: np.ndarray, spec: FeatureSpec) -> Between:
-    """Say where frequencies lie among the mel bands of a picture.
-
-    Parameters
-    ----------
-    frequencies : np.ndarray [shape=(n,)]
-        In Hz.
-    spec : FeatureSpec
-        Front end of the picture.
-    """
-    low, high = hz_to_mel(np.array([spec.fmin, spec.highest]))
-    centres = np.linspace(low, high, spec.n_mels + 2)[1:-1]
-    return Between.of(hz_to_mel(frequencies), centres)
-
-
-def frames_of(seconds: np.ndarray, spec: FeatureSpec, n_frames: int) -> Between:
-    """Say where times lie among the frames of a picture.
-
-    Parameters
-    ----------
-    seconds : np.ndarray [shape=(n,)]
-        From the picture's beginning.
-    spec : FeatureSpec
-        Its front end.
-    n_frames : int
-        Of the picture.
-    """
-    steps = np.floor((np.arange(n_frames) + 0.5) * spec.decimation)
-    return Between.of(seconds, steps * spec.hop_length / spec.sample_rate)
 
 
 class Levels(nn.Module):

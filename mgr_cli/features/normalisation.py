@@ -43,6 +43,13 @@ class Normalisation:
         normalised: np.ndarray = (levels - mean) / std
         return normalised
 
+    @property
+    def whole(self) -> "Normalisation":
+        """The same mean and deviation for all bands: those of all their values together."""
+        mean, std = np.array(self.mean), np.array(self.std)
+        deviation = float(np.sqrt((std**2 + mean**2).mean() - mean.mean() ** 2))
+        return Normalisation((float(mean.mean()),) * len(mean), (deviation,) * len(std))
+
 
 def identity(n_bands: int) -> Normalisation:
     """Make one that changes nothing."""

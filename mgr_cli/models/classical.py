@@ -1,8 +1,8 @@
 """Classical rivals of the nets: scikit-learn's classifiers on one row of numbers a track.
 
-The rows are seed 004's table of fifteen classifiers, its three voting ensembles, and gradient
-boosting beside them. The seed names no setting but those of the ensembles' forest, so each row
-has scikit-learn's own defaults, which are also the defaults of its hyper-parameters here.
+The rows are seed 004's table of fifteen classifiers, and gradient boosting beside them; its
+ensembles stand in `voting`. The seed names none of their settings, so each row has scikit-learn's
+own defaults, which are also the defaults of its hyper-parameters here.
 
 A builder returns an unfitted `Pipeline` that ends in the step ``classify``. Before it stands
 ``scale`` (each column to mean 0 and variance 1, as on the training tracks) for whatever measures
@@ -21,7 +21,6 @@ F. Pedregosa et al., "Scikit-learn: Machine learning in Python", JMLR 12, 2011.
 
 from typing import Any
 
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -29,7 +28,6 @@ from sklearn.ensemble import (
     ExtraTreesClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
-    VotingClassifier,
 )
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -48,7 +46,6 @@ STEPS = (1, 100_000)
 TREES = (1, 10_000)
 DEPTHS = (0, 1_000)  # 0 is no limit
 LEAVES = (1, 10_000)  # rows in one, at the least
-VOTINGS = ("hard", "soft")
 WEIGHTS = ("uniform", "distance")
 COLUMNS = ("sqrt", "log2", "all")
 
@@ -120,7 +117,9 @@ def svc_rbf(*, c: float = 1.0, gamma: float = 0.0, seed: int) -> Pipeline:
     seed : int
         Nothing is drawn.
     """
-    return _scaled(_svc(c, gamma, seed))
+    check("c", c, *POSITIVE)
+    check("gamma", gamma, 0.0, POSITIVE[1])
+    return _scaled(SVC(C=c, gamma=gamma or "scale", break_ties=True, random_state=seed))
 
 
 def linear_svc(*, c: float = 1.0, max_iter: int = 1_000, seed: int) -> Pipeline:
@@ -181,7 +180,9 @@ def knn(*, n_neighbors: int = 5, weights: str = "uniform", seed: int) -> Pipelin
     """Make a vote of the nearest rows, each for one or (``distance``) for 1 / its distance."""
     check("n_neighbors", n_neighbors, 1, 10_000)
     _one_of("weights", weights, WEIGHTS)
-    return _scaled(_neighbors(n_neighbors, weights))
+    # A tree of many columns is no faster than looking at every row, and its file would hold
+    # indices that nobody checks.
+    return _scaled(KNeighborsClassifier(n_neighbors, weights=weights, algorithm="brute"))
 
 
 def bagging(*, n_estimators: int = 10, max_samples: float = 1.0, seed: int) -> Pipeline:
@@ -288,50 +289,6 @@ def hist_gradient_boosting(
     )
 
 
-def vote_mlp_rf_svc(
-    *, voting: str = "hard", n_estimators: int = 50, forest_seed: int = 1, seed: int
-) -> Pipeline:
-    """Make the vote of a perceptron, a forest and a support vector machine.
-
-    Parameters
-    ----------
-    voting : {"hard", "soft"}
-        ``hard``: one voice each, a tie goes to the smaller label. ``soft``: the mean of their
-        probabilities; the support vector machine's are then calibrated by five-fold
-        cross-validation (Platt), which takes six fits and five tracks a class.
-    n_estimators : int
-        Trees of the forest.
-    forest_seed : int
-        Of the forest alone, which the seed's document fixes.
-    seed : int
-        Of the others.
-    """
-    members = [
-        ("mlp", MLPClassifier(random_state=seed)),
-        ("rf", _voting_forest(n_estimators, forest_seed)),
-        ("svc", _voting_svc(voting, seed)),
-    ]
-    return _scaled(_vote(members, voting))
-
-
-def vote_mlp_svc(*, voting: str = "hard", seed: int) -> Pipeline:
-    """Make the vote of a perceptron and a support vector machine; see `vote_mlp_rf_svc`."""
-    members = [("mlp", MLPClassifier(random_state=seed)), ("svc", _voting_svc(voting, seed))]
-    return _scaled(_vote(members, voting))
-
-
-def vote_knn_rf_gnb(
-    *, voting: str = "hard", n_estimators: int = 50, forest_seed: int = 1, seed: int
-) -> Pipeline:
-    """Make the vote of nearest rows, a forest and naive Bayes; see `vote_mlp_rf_svc`."""
-    members = [
-        ("knn", _neighbors(5, "uniform")),
-        ("rf", _voting_forest(n_estimators, forest_seed)),
-        ("gnb", GaussianNB()),
-    ]
-    return _scaled(_vote(members, voting))
-
-
 def reduced(rival: Pipeline, share: float) -> Pipeline:
     """Put a principal component analysis before a rival's classifier.
 
@@ -358,22 +315,6 @@ def _scaled(classifier: Any) -> Pipeline:
     return Pipeline([("scale", StandardScaler()), ("classify", classifier)])
 
 
-def _vote(members: list[tuple[str, Any]], voting: str) -> VotingClassifier:
-    _one_of("voting", voting, VOTINGS)
-    return VotingClassifier(members, voting=voting)
-
-
-def _voting_svc(voting: str, seed: int) -> Any:
-    svc = _svc(1.0, 0.0, seed)
-    return CalibratedClassifierCV(svc, ensemble=False) if voting == "soft" else svc
-
-
-def _svc(c: float, gamma: float, seed: int) -> SVC:
-    check("c", c, *POSITIVE)
-    check("gamma", gamma, 0.0, POSITIVE[1])
-    return SVC(C=c, gamma=gamma or "scale", break_ties=True, random_state=seed)
-
-
 def _forest(
     kind: Any,
     n_estimators: int,
@@ -393,18 +334,6 @@ def _forest(
         max_features=None if max_features == "all" else max_features,
         random_state=seed,
     )
-
-
-def _voting_forest(n_estimators: int, seed: int) -> RandomForestClassifier:
-    check("n_estimators", n_estimators, *TREES)
-    check("forest_seed", seed, 0, 2**32 - 1)
-    return RandomForestClassifier(n_estimators, random_state=seed)
-
-
-def _neighbors(n_neighbors: int, weights: str) -> KNeighborsClassifier:
-    # A tree of many columns is no faster than looking at every row, and its file would hold
-    # indices that nobody checks.
-    return KNeighborsClassifier(n_neighbors, weights=weights, algorithm="brute")
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

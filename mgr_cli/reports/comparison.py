@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from mgr_cli.appraisal import Appraisal
 from mgr_cli.comparison import Pair
 from mgr_cli.evaluation import Evaluation
-from mgr_cli.metrics import NAMES, Estimate
+from mgr_cli.intervals import Estimate
+from mgr_cli.metrics import NAMES
 from mgr_cli.reports import page
 from mgr_cli.reports.page import Html
 

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from mgr_cli.reports import plots
 from mgr_cli.reports.page import Html, document, place, section, table
-from mgr_cli.studies import PROBLEM
+from mgr_cli.trials import PROBLEM
 
 PICTURES = (
     visualization.plot_optimization_history,

@@ -1,7 +1,14 @@
-"""The card of an entry: what it is, what it hears, and how good it is.
+"""The card of an entry: what it is, what it hears, how good it is, and how it fails.
+
+It is a *model card* [1]_: beside figures it has what the entry was trained from, how it was chosen,
+what it is not for, and how it fails. `descriptions` puts those into words.
 
 A card is JSON, strict and versioned. It may come from a stranger, so an unknown key, a
 value of another type or a number out of its range is an error, not a warning.
+
+References
+----------
+.. [1] M. Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 """
 
 import json
@@ -23,11 +30,12 @@ from mgr_cli.config import (
     VoteRule,
 )
 from mgr_cli.errors import ZooError
+from mgr_cli.failures import Failures
 from mgr_cli.features.handcrafted import NAMES
 from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.files import is_plain_name, write_text
 from mgr_cli.inputs import Inputs
-from mgr_cli.metrics import Estimate
+from mgr_cli.intervals import Estimate
 from mgr_cli.models.grids import Search
 from mgr_cli.models.registry import BORROWED
 from mgr_cli.plans import VECTORS, Form, Kind, Plan
@@ -35,7 +43,8 @@ from mgr_cli.trust import Trust
 from mgr_cli.zoo.backbones import SETTINGS, WEIGHTS
 
 CARD = "card.json"
-Text = Annotated[str, Field(max_length=2_000)]
+MAX_TEXT = 2_000  # letters
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -118,7 +127,7 @@ class Graph(_Strict):
 
 
 class Card(_Strict):
-    """Everything that must be known to use an entry, and to trust it.
+    """Everything that must be known to use an entry, and to trust it: its model card.
 
     Attributes
     ----------
@@ -142,6 +151,11 @@ class Card(_Strict):
         Which answers are believed; None believes all of them.
     figures : dict of Assessment
         By split, where it was measured.
+    failures : dict of Failures
+        By split, of the same tracks as its figures: what is not recognised, and taken for what.
+    looks : dict of int
+        By split, how often figures were put here that were not here before; the least that the
+        split was looked at, see `descriptions`.
     recipe : Recipe or None
         How a net was trained; None of a pipeline, which was fitted.
     best_epoch, n_epochs : int
@@ -156,6 +170,12 @@ class Card(_Strict):
         What predicts without torch.
     no_graph : str
         Why there is none.
+    licence, provenance : str
+        Of the weights, and what they were trained from.
+    chosen : str
+        How the entry was chosen among candidates; empty if nobody has said.
+    not_for : str
+        What it is not for; empty if nobody has said.
     versions : dict
         Of the packages that trained the entry.
     """
@@ -185,12 +205,16 @@ class Card(_Strict):
     borrowed: BorrowedNet | None = None
     dataset: TrainedOn
     figures: dict[Split, Assessment]
+    failures: dict[Split, Failures] = Field(default_factory=dict)
+    looks: dict[Split, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     weights: WeightsFile
     golden: WeightsFile
     graph: Graph | None = None
     no_graph: Text = ""
     licence: Text
     provenance: Text
+    chosen: Text = ""
+    not_for: Text = ""
     versions: dict[str, Text]
 
     @model_validator(mode="after")
@@ -215,6 +239,10 @@ class Card(_Strict):
             "cut" in self.hyperparameters
         ):
             raise ValueError("the architecture and borrowed disagree on whether a net is borrowed")
+        for split, found in self.failures.items():
+            judged = self.figures.get(split)
+            if found.genres != self.classes or judged is None or judged.n_tracks != found.n_tracks:
+                raise ValueError(f"failures and figures differ in genres or tracks of {split}")
         return self
 
     @property

@@ -5,20 +5,24 @@ All of it is made of the card, which stays in the folder as `card.json` and is w
 References
 ----------
 https://huggingface.co/docs/hub/model-cards: the keys at the head of a README, of which
-``model-index`` holds figures (https://github.com/paperswithcode/model-index).
+``model-index`` holds figures (https://github.com/paperswithcode/model-index). Its sections are
+those of M. Mitchell et al., "Model Cards for Model Reporting", FAT* 2019, of which we have
+something to say.
 """
 
 import html
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import yaml
 
 from mgr_cli.config import Split
-from mgr_cli.metrics import Estimate
+from mgr_cli.intervals import Estimate
 from mgr_cli.models.registry import is_fitted
+from mgr_cli.zoo import descriptions
 from mgr_cli.zoo.card import Assessment, Card
 
 LICENCES = frozenset(
@@ -117,16 +121,22 @@ def _text(card: Card) -> str:
         f"# {_plain(card.name)}",
         f"Tells {len(card.classes)} genres of music apart: {genres}. An entry of the zoo of `mgr`, "
         f"of the architecture {_plain(card.architecture)}, with {card.n_parameters:,} parameters.",
-        "## Use",
+        "## Intended use",
         f"```sh\nmgr zoo import FOLDER      # this one, where you have it; it is checked first\n"
         f"mgr predict --model {_in_shell(card.name)} song.mp3\n```",
+        "What it is not for:",
+        _list(descriptions.misuse(card)),
         "## Training",
         f"{_sentence(card.provenance)} {_plain(card.dataset.name)} has {counts} tracks; digest of "
         f"the split `{card.dataset.split_digest[:16]}`. `card.json` has the recipe and the seed.",
         *(_borrowed(card)),
+        "How it was chosen:",
+        _list(descriptions.choice(card)),
         "## Figures",
         *_figures(card),
         *(_trusted(card)),
+        "## Limitations",
+        *_weaknesses(card),
         "## Licence",
         _sentence(card.licence),
     ]
@@ -152,6 +162,11 @@ def _trusted(card: Card) -> list[str]:
     ]
 
 
+def _weaknesses(card: Card) -> list[str]:
+    heading, sentences = descriptions.weaknesses(card)
+    return [f"{heading.capitalize()}:", _list(sentences)]
+
+
 def _figures(card: Card) -> list[str]:
     """Draw a Markdown table of the figures of whole tracks, a row a split."""
     if not card.figures:
@@ -170,6 +185,10 @@ def _interval(score: Estimate | None) -> str:
     if score is None:
         return "–"
     return f"{100 * score.value:.1f} ({100 * score.low:.1f}–{100 * score.high:.1f})"
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {_sentence(each)}" for each in sentences)
 
 
 def _sentence(text: str) -> str:

@@ -32,10 +32,10 @@ MAX_NODES = 20_000
 MAX_DIMENSIONS = 8  # of a tensor
 
 _PLAIN = """
-Abs Add ArgMax Cast Concat Constant ConstantOfShape Conv Div Equal Erf Exp Expand Flatten GRU Gather
-Gemm Identity LSTM LayerNormalization Less MatMul MaxPool Mod Mul Neg Not Pad Pow Reciprocal
-ReduceLogSumExp ReduceMax ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Sqrt
-Squeeze Sub Sum Transpose Unsqueeze Where BatchNormalization
+Abs Add ArgMax Cast Clip Concat Constant ConstantOfShape Conv Div Equal Erf Exp Expand Flatten GRU
+Gather Gemm Identity LSTM LayerNormalization Less Log LogSoftmax MatMul MaxPool Mod Mul Neg Not Pad
+Pow Reciprocal ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize
+Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Sum Transpose Unsqueeze Where BatchNormalization
 """
 _CLASSICAL = """
 ArrayFeatureExtractor LinearClassifier Normalizer SVMClassifier Scaler TreeEnsemble

@@ -6,14 +6,14 @@ The format is skops': a zip of ``schema.json``, a tree of nodes that name a type
 - What `mgr` writes is the same, byte for byte, for the same pipeline: skops names nodes and files
   by their addresses in memory, and writes the unused bytes of a tree's nodes as they happen to
   lie there; here they are numbered in order, those bytes and the dates are fixed.
-- A type is trusted only if a row of `models.classical` needs it, and only where it needs it; by
-  itself skops trusts each of scikit-learn's two hundred estimators. Members are stored as they
-  are and referred to once, so that a small file cannot fill the memory.
+- A type is trusted only if a row of `models.classical` or `models.voting` needs it, and only
+  where it needs it; by itself skops trusts each of scikit-learn's two hundred estimators. Members
+  are stored as they are and referred to once, so that a small file cannot fill the memory.
 - Types are not enough: compiled code follows the indices that trees, support vector machines and
   neighbours hold without looking, so that a file made to harm would crash the program when it
   predicts, or read what it should not. The indices are checked after loading (`soundness`).
 
-Whoever adds an estimator to `models.classical` adds its types here, and asks what its compiled
+Whoever adds an estimator to either module adds its types here, and asks what its compiled
 code trusts; the message of `load` names what is missing.
 
 References

@@ -26,6 +26,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from mgr_cli.cores import n_cores
 from mgr_cli.errors import ZooError
 from mgr_cli.inputs import Arrays, tabulated
 from mgr_cli.models import registry
@@ -151,9 +152,7 @@ def usable_cores() -> int:
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     if wanted.isdecimal() and int(wanted):
         return int(wanted)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return n_cores()
 
 
 def _session(graph: bytes, outside: list[str], file: Path, threads: int) -> "InferenceSession":

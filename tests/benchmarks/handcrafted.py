@@ -1,30 +1,21 @@
-"""How long the 518 features take, beside a plain librosa script and beside decoding alone.
+"""The 518 features as a plain librosa script computes them, and what they are made of.
 
-    python -m tests.benchmarks.handcrafted AUDIO...
-
-Processor time on one clip after the other, all rivals in turn, the best of a few rounds:
-only the ratios mean anything. `plain_librosa` is FMA's script brought to today's librosa
-(`bins_per_octave` stated, `rms` for `rmse`), without its slow filling of a pandas Series.
-The first table is the clips, the second where our time goes on all of them together.
+`plain_librosa` is FMA's script brought to today's librosa (`bins_per_octave` stated, `rms` for
+`rmse`), without its slow filling of a pandas Series. It is what our own features are held
+against, in the tests, and what their speed is, in `python -m tests.benchmarks.prepare handcrafted`.
 """
 
-import argparse
-import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import librosa
 import numpy as np
-import soundfile
 from scipy import stats
 
-from mgr_cli.features import spectral
-from mgr_cli.features.handcrafted import COLUMNS, FORGOTTEN_RATE, extract
-from mgr_cli.features.statistics import summarise
+from mgr_cli.features.handcrafted import COLUMNS, FORGOTTEN_RATE
 from mgr_cli.plans import Form
+from tests.benchmarks.rivals import at_own_rate as read
 
-ROUNDS = 5
+__all__ = ["plain_frames", "plain_librosa", "read", "store_features", "transforms"]
 
 
 def plain_frames(waveform: np.ndarray, sample_rate: int, form: Form) -> dict[str, np.ndarray]:
@@ -68,77 +59,16 @@ def plain_librosa(waveform: np.ndarray, sample_rate: int, form: Form) -> np.ndar
     return np.array([found[name, statistic][int(i) - 1] for name, statistic, i in COLUMNS])
 
 
-def read(path: Path) -> tuple[np.ndarray, int]:
-    """Decode to mono at the file's own rate."""
-    samples, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.ascontiguousarray(samples.mean(axis=1)), sample_rate
+def store_features(path: Path, target: Path) -> None:
+    """Compute the 518 features of a file and write them."""
+    np.save(target / f"{path.stem}.npy", plain_librosa(*read(path), "corrected"))
 
 
-def best(rivals: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Time each in turn, once to warm up and some rounds; processor seconds, the best."""
-    seconds = dict.fromkeys(rivals, float("inf"))
-    for round_ in range(1 + ROUNDS):
-        for name, run in rivals.items():
-            start = time.process_time()
-            run()
-            if round_:
-                seconds[name] = min(seconds[name], time.process_time() - start)
-    return seconds
-
-
-def rivals(path: Path) -> dict[str, Callable[[], object]]:
+def transforms(path: Path) -> int:
+    """Do what the features cannot do without: decode, constant-Q transform, STFT."""
     waveform, sample_rate = read(path)
-    return {
-        "decode": lambda: read(path),
-        "ours": lambda: extract(waveform, sample_rate),
-        "plain": lambda: plain_librosa(waveform, sample_rate, "corrected"),
-    }
-
-
-def steps(path: Path) -> dict[str, Callable[[], object]]:
-    waveform, sample_rate = read(path)
-    frames = spectral.magnitudes(waveform)
-    some = np.random.default_rng(0).random((74, len(frames)))
-    mel = librosa.filters.mel(sr=sample_rate, n_fft=2048)
-    return {
-        "constant-Q": lambda: librosa.cqt(waveform, sr=sample_rate, n_bins=84, tuning=0.0),
-        "STFT": lambda: spectral.magnitudes(waveform),
-        "contrast": lambda: spectral.contrast(frames, sample_rate),
-        "rolloff": lambda: spectral.rolloff(frames, sample_rate),
-        "mel power": lambda: spectral.filtered_power(frames, mel),
-        "tuning of CQT": lambda: spectral.tuning(frames, sample_rate, exponent=1),
-        "chroma + tuning": lambda: spectral.chroma(frames, sample_rate),
-        "centroid + width": lambda: spectral.centroid_and_bandwidth(frames, sample_rate),
-        "rms": lambda: spectral.rms(frames),
-        "zero crossings": lambda: spectral.zero_crossings(waveform),
-        "statistics": lambda: summarise(some),
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("audio", nargs="+", type=Path)
-    paths: list[Path] = parser.parse_args().audio
-    warnings.simplefilter("ignore")
-
-    print("clip                      rate   decode    ours   plain  ours/plain  with decode")
-    share: dict[str, float] = {}
-    total = 0.0
-    for path in paths:
-        seconds = best(rivals(path))
-        decode, ours, plain = seconds.values()
-        print(
-            f"{path.name:22.22} {soundfile.info(path).samplerate:7} {decode:8.3f} {ours:7.3f}"
-            f" {plain:7.3f} {ours / plain:11.2f} {(decode + ours) / (decode + plain):10.2f}"
-        )
-        total += ours
-        for name, spent in best(steps(path)).items():
-            share[name] = share.get(name, 0.0) + spent
-    print("\nstep               share of ours")
-    for name, spent in sorted(share.items(), key=lambda row: -row[1]):
-        print(f"{name:18} {spent / total:14.0%}")
-    print(f"{'the rest':18} {1 - sum(share.values()) / total:14.0%}")
-
-
-if __name__ == "__main__":
-    main()
+    cqt = librosa.cqt(
+        waveform, sr=sample_rate, hop_length=512, bins_per_octave=12, n_bins=84, tuning=0.0
+    )
+    stft = librosa.stft(waveform, n_fft=2048, hop_length=512)
+    return int(cqt.size + stft.size)

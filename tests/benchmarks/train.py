@@ -1,133 +1,158 @@
-"""Training steps a second, beside a plain loop, and how long a step waits for its batch.
+"""Training steps a second, beside a plain loop, beside forward and backward alone.
 
-    python -m tests.benchmarks.train PREPARED [--arch NAME...] [--steps N]
+    python -m tests.benchmarks.train PREPARED [--arch NAME...] [--steps N] [--rounds N]
 
-Both train the same net on batches of the same size from the same dataset, in turns, in one run,
-each in a process of its own.
-The rival is what one writes first: crops are read from a list of arrays, float32, memory as it
-lies, AdamW, no augmentation. Ours is the whole of `training.train`'s step: Lightning, masks,
-mixup, running average, as the recipe has it.
+`table` is a part of `python -m tests.benchmarks` too; `steps` is what its contestants do.
 """
 
 import argparse
-import itertools
-import statistics
+import json
 import subprocess
 import sys
-import time
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
-from mgr_cli import batches, trainer, training
-from mgr_cli.config import SEED
 from mgr_cli.data import prepared
-from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.models import registry
-from mgr_cli.trainer import Machine
+from mgr_cli.preparation import prepare
+from tests.benchmarks import music, steps
+from tests.benchmarks.course import CLIPS_A_SONG, Course
+from tests.benchmarks.tables import Pace, Table, compared
+from tests.benchmarks.turns import Turns, UnfairError, take_turns
 
-ROUNDS = 3
-
-
-def plain(dataset: PreparedDataset, name: str, n_steps: int) -> float:
-    """Return steps a second of the loop that one writes first."""
-    row = registry.find(name)
-    inputs = dataset.inputs(row.eats, row.segments)
-    length = inputs.length
-    reader, numbers = dataset.reader(), dataset.numbers("train")
-    tracks = [
-        dataset.normalisations["log-mel"].apply(reader.frames(int(number))) for number in numbers
-    ]
-    labels = dataset.labels(numbers)
-    net = registry.build(name, inputs.dimensions, n_classes=len(dataset.genres))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=row.recipe.learning_rate)
-    rng = np.random.default_rng(0)
-    start = 0.0
-    for step in range(n_steps + 1):  # the first one warms up
-        if step == 1:
-            start = time.perf_counter()
-        chosen = rng.integers(len(tracks), size=row.recipe.batch_size)
-        firsts = [rng.integers(tracks[k].shape[1] - length + 1) for k in chosen]
-        x = np.stack(
-            [tracks[k][:, first : first + length] for k, first in zip(chosen, firsts, strict=True)]
-        )
-        loss = nn.functional.cross_entropy(
-            net(torch.from_numpy(x)), torch.from_numpy(labels[chosen])
-        )
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return n_steps / (time.perf_counter() - start)
+ROOT = Path(__file__).parents[2]  # of the repository
+ARCHITECTURE = "short-chunk-resnet"
+FEWEST = 24  # tracks of half a minute that make some full batches an epoch
+ENOUGH = 40  # steps after which a loss must have fallen
+BOUND, OURS, PLAIN, LOADER = NAMES = (
+    "forward and backward alone", "mgr train", "a plain loop", "our loader alone",
+)  # fmt: skip
 
 
-class EnoughError(Exception):
-    """Enough steps were timed."""
+@dataclass
+class Runner:
+    """A process that does some steps whenever it is asked to."""
+
+    process: "subprocess.Popen[str]"
+
+    def __call__(self) -> float:
+        """Let it do its steps, and return the seconds that they took."""
+        return float(self._asked("go"))
+
+    def seen(self) -> steps.Seen:
+        """Return what its steps were of."""
+        return steps.Seen(**json.loads(self._asked("tell")))
+
+    def _asked(self, word: str) -> str:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(word, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"a process that trains ended with {self.process.wait()}")
+        return answer
 
 
-def ours(dataset: PreparedDataset, name: str, n_steps: int) -> float:
-    """Return steps a second of `training.train`, validation aside."""
-    trainer.keep_freed_memory()  # as `mgr train` does
-    times: list[float] = []
-
-    def count(done: int, total: int, what: str) -> None:
-        times.append(time.perf_counter())
-        if len(times) > n_steps:
-            raise EnoughError
-
-    recipe = replace(registry.find(name).recipe, epochs=100)
-    with suppress(EnoughError):
-        training.train(dataset, name, recipe=recipe, machine=Machine(device="cpu"), progress=count)
-    return n_steps / (times[-1] - times[0])
+@contextmanager
+def runner(who: str, folder: Path, name: str, n_steps: int) -> Iterator[Runner]:
+    """Start a process of a contestant's own, as its user would; end it afterwards."""
+    command = [sys.executable, "-m", "tests.benchmarks.steps", who, str(folder), name]
+    with subprocess.Popen(
+        [*command, str(n_steps)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        try:
+            yield Runner(process)
+        finally:
+            process.kill()
 
 
-def seconds_of_loader(dataset: PreparedDataset, name: str, n_steps: int) -> float:
-    """Return how long it takes to make a batch."""
-    row = registry.find(name)
-    loader, _ = batches.loaders(dataset, dataset.inputs(row.eats, row.segments), row.recipe, SEED)
-    given = itertools.cycle(loader)
-    next(given)
-    start = time.perf_counter()
-    for _ in range(n_steps):
-        next(given)
-    return (time.perf_counter() - start) / n_steps
+def raced(folder: Path, name: str, n_steps: int, n_rounds: int) -> Turns:
+    """Let all of them train a net on a prepared dataset, in turns."""
+    with ExitStack() as stack:
+        runners = {
+            who: stack.enter_context(runner(key, folder.resolve(), name, n_steps))
+            for who, key in zip(NAMES, steps.WHO, strict=True)
+        }
+        turns = take_turns(runners, n_rounds)
+        check({who: each.seen() for who, each in runners.items()})
+    return turns
 
 
-WHO = {"plain": plain, "ours": ours, "loader": seconds_of_loader}
+def check(seen: dict[str, steps.Seen]) -> None:
+    """See that they did the same.
+
+    Raises
+    ------
+    UnfairError
+        If nets or batches differ in size, or one that should learn does not.
+    """
+    sizes = {(each.n_parameters, tuple(each.shape)) for each in seen.values() if each.n_parameters}
+    shapes = {tuple(each.shape) for each in seen.values()}
+    if len(sizes) != 1 or len(shapes) != 1:
+        raise UnfairError(f"nets or batches differ: {seen}")
+    for who in (OURS, PLAIN):
+        losses = np.array(seen[who].losses)
+        n = len(losses) // 4
+        if len(losses) >= ENOUGH and not losses[-n:].mean() < losses[:n].mean():
+            raise UnfairError(f"{who}: after {len(losses)} steps the loss has not fallen")
 
 
-def measured(who: str, folder: Path, name: str, n_steps: int) -> float:
-    """Return what one of them gives in a process of its own, as its user would start it."""
-    command = [sys.executable, "-m", "tests.benchmarks.train", str(folder)]
-    options = ["--arch", name, "--steps", str(n_steps), "--only", who]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+def table(course: Course) -> Table:
+    """Compare a step of `mgr train` with the loop that one writes first, and with its bound.
+
+    The bound is the net's forward and backward pass on one batch that is in memory, as fast as we
+    know how: channels-last, in the precision of the trainer, with freed memory kept. The rival
+    holds all tracks in memory, takes random crops, in float32 and memory as it lies, with AdamW,
+    no augmentation. Ours is the whole of `training.train`'s step: crops read from shards,
+    Lightning, masks, mixup, running average, as the recipe has it. Fair, because nets have the
+    same parameters and batches the same shape, and the loss of both falls, all of which is
+    checked; ours does more. Each is a process of its own, which waits while others have their turn.
+    """
+    n_tracks = max(FEWEST, CLIPS_A_SONG * course.n_songs)
+    music.laid_out(course.made("learnt"), course.files, n_tracks)
+    dataset = prepare(course.folder / "learnt", target=course.folder, name="prepared").dataset
+    turns = raced(dataset.root, ARCHITECTURE, course.n_steps, course.n_rounds)
+    batch = registry.find(ARCHITECTURE).recipe.batch_size
+    return compared(
+        "train step",
+        f"{course.n_steps} steps of `{ARCHITECTURE}` a turn, batches of {batch}.",
+        turns,
+        against=(BOUND, PLAIN),
+        pace=Pace(course.n_steps, "steps a second", 1.0),
+    )
+
+
+def lines(folder: Path, names: Sequence[str], n_steps: int, n_rounds: int) -> Iterator[str]:
+    """Yield a row an architecture, those of the README."""
+    yield f"| | {OURS} | {PLAIN} | {PLAIN} / ours | ours / bound | loader / ours |"
+    yield "|---|---|---|---|---|---|"
+    for name in names:
+        turns = raced(folder, name, n_steps, n_rounds)
+        pace = Pace(n_steps, "steps a second", 1.0)
+        cells = [
+            f"`{name}`", *(pace.of(turns.median(who)) for who in (OURS, PLAIN)),
+            str(turns.ratio(PLAIN, OURS)), str(turns.ratio(OURS, BOUND)),
+            str(turns.ratio(LOADER, OURS)),
+        ]  # fmt: skip
+        yield f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Print the rows of some architectures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("--arch", nargs="+", default=[ARCHITECTURE])
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    prepared.load(chosen.prepared)  # says in a line what is wrong with it
+    for line in lines(chosen.prepared, chosen.arch, chosen.steps, chosen.rounds):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("prepared", type=Path)
-    parser.add_argument("--arch", nargs="+", default=["short-chunk-resnet"])
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--only", choices=WHO, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.only:
-        print(WHO[chosen.only](prepared.load(chosen.prepared), chosen.arch[0], chosen.steps))
-        raise SystemExit
-    print(f"{torch.get_num_threads()} threads, precision {trainer.fastest_precision('cpu')}")
-    for name in chosen.arch:
-        found = [
-            [measured(who, chosen.prepared, name, chosen.steps) for who in ("plain", "ours")]
-            for _ in range(ROUNDS)
-        ]
-        ratios = [own / other for other, own in found]
-        other, rate = (statistics.median(each) for each in zip(*found, strict=True))
-        loader = measured("loader", chosen.prepared, name, chosen.steps)
-        print(
-            f"{name:20} {rate:6.2f} steps a second, plain loop {other:6.2f}, ratio "
-            f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}], "
-            f"the loader takes {loader * rate:.1%} of a step"
-        )
+    main()

@@ -66,6 +66,8 @@ def test_record_writes_the_figures_to_the_card_and_nothing_else(
     printed = json.loads(run("eval", "--zoo", tmp_path / "zoo", "--record", "--json").stdout)
     after = json.loads((tmp_path / "zoo/sounds/card.json").read_text())
     assert after["figures"].pop("test")["track"] == printed["track"]
+    assert after["looks"].pop("test") == 1
+    assert after["failures"].pop("test")["recalls"][0]["n_tracks"] == 1
     assert after == before
 
 

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from torch import nn
 
+from mgr_cli import failures
 from mgr_cli.commands import console
-from mgr_cli.metrics import Estimate
+from mgr_cli.intervals import Estimate
 from mgr_cli.models.fitted import n_parameters
 from mgr_cli.trust import Trust
 from mgr_cli.zoo import entries, weights
@@ -129,12 +131,74 @@ def test_show_says_how_far_an_entry_can_be_trusted(zoo: Path) -> None:
     assert "none: too odd" in said
 
 
+def test_show_says_how_it_was_chosen_how_it_fails_and_what_it_is_not_for(zoo: Path) -> None:
+    missed = failures.count(np.array([[4, 0, 0], [1, 3, 0], [0, 3, 1]]), tiny.GENRES)
+    change(
+        zoo / "tiny", chosen="by lot", not_for="weddings", looks={"test": 2},
+        failures={"valid": missed},
+    )  # fmt: skip
+    shown = run("zoo", "show", "tiny").stdout
+    sections = {each.splitlines()[0]: each.splitlines()[1:] for each in shown.split("\n\n")}
+    assert sections["what it is not for"][0] == "  -  weddings"
+    assert sections["how it was chosen"][0] == "  -  by lot"
+    assert "the test split was looked at twice" in shown
+    assert sections["how it fails, on the 12 tracks of its valid split"] == [
+        "  -  rock is recognised least (25 % of 4 tracks)",
+        "  -  blues is recognised best (all of 4 tracks)",
+        "  -  of 4 rock tracks 3 were taken for jazz",
+    ]
+
+
 def test_a_strangers_text_is_no_markup_and_no_command(zoo: Path) -> None:
     nasty = "[bold]x[/bold] \x1b[2J\x07\n\u202e y"
-    change(zoo / "tiny", licence=nasty, provenance=nasty, versions={nasty: nasty})
+    missed = failures.count(np.diag([4, 4, 2]) + np.eye(3, k=-2, dtype=int) * 2, (nasty, "b", "c"))
+    change(
+        zoo / "tiny", licence=nasty, provenance=nasty, versions={nasty: nasty}, chosen=nasty,
+        not_for=nasty, classes=(nasty, "b", "c"), failures={"valid": missed},
+    )  # fmt: skip
     shown = run("zoo", "show", "tiny").stdout
     assert "[bold]x[/bold] [2J y" in shown
+    assert "of 4 c tracks 2 were taken for [bold]x[/bold] [2J y" in shown
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+
+
+# describe
+
+
+def test_describe_writes_what_a_person_says(zoo: Path) -> None:
+    before = load_card(zoo / "tiny")
+    done = run("zoo", "describe", "tiny", "--chosen", "by lot", "--not-for", "[bold]weddings")
+    assert done.exit_code == 0
+    assert done.stdout == ""
+    assert done.stderr.endswith("chosen, not-for on its card\n")
+    said = {"chosen": "by lot", "not_for": "[bold]weddings"}
+    assert load_card(zoo / "tiny") == before.model_copy(update=said)
+    assert run("zoo", "describe", zoo / "tiny", "--licence", "CC0-1.0").exit_code == 0
+    assert run("zoo", "describe", "tiny", "--provenance", "noise").exit_code == 0
+    said |= {"licence": "CC0-1.0", "provenance": "noise"}
+    assert load_card(zoo / "tiny") == before.model_copy(update=said)
+
+
+@pytest.mark.parametrize(
+    ("args", "match"),
+    [
+        (["tiny"], "nothing to write; say --chosen"),
+        (["tinny", "--chosen", "x"], "did you mean tiny"),
+        (["-x", "--chosen", "x"], "No such option: -x"),
+        (["--chosen", "x", "--", "-x"], "no entry '-x'"),
+        ([SHIPPED[0].name, "--chosen", "x"], "is not in your zoo"),
+        ([SHIPPED[0], "--chosen", "x"], "is not in your zoo"),
+        (["tiny", "--not-for", "x" * 2_001], "--not-for has 2,001 letters"),
+    ],
+)
+def test_what_cannot_be_described_costs_a_line(zoo: Path, args: list[object], match: str) -> None:
+    before = [folder.joinpath("card.json").read_bytes() for folder in (zoo / "tiny", SHIPPED[0])]
+    done = run("zoo", "describe", *args)
+    assert done.exit_code == 2
+    assert match in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    after = [folder.joinpath("card.json").read_bytes() for folder in (zoo / "tiny", SHIPPED[0])]
+    assert after == before
 
 
 # verify

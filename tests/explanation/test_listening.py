@@ -8,8 +8,9 @@ from scipy.signal.windows import hann
 
 from mgr_cli.config import FeatureSpec
 from mgr_cli.explanation import listening
+from mgr_cli.explanation.interpolation import column_seconds
 from mgr_cli.explanation.result import Attribution, Explanation, Faithfulness
-from mgr_cli.features.mel import hz_to_mel, log_mel, mel_to_hz
+from mgr_cli.features.mel import hz_to_mel, mel_to_hz
 from mgr_cli.prediction import Prediction
 
 RATE = 16_000
@@ -38,7 +39,7 @@ def centre(band: int, spec: FeatureSpec = SPEC) -> float:
 def spot(band: int, second: int, spec: FeatureSpec = SPEC, *, n_seconds: int = 3) -> np.ndarray:
     """Make a mask that is open in three bands about one, during one second."""
     opened = np.zeros((spec.n_mels, spec.n_frames(n_seconds * spec.sample_rate)))
-    times = listening.column_seconds(opened.shape[1], spec, start=0)
+    times = column_seconds(opened.shape[1], spec)
     opened[band - 1 : band + 2, (times >= second) & (times < second + 1)] = 1
     return opened
 
@@ -128,18 +129,6 @@ def test_shortest_part_keeps_its_length(n_samples: int) -> None:
     song = noise(0.1)[:n_samples]
     heard = listening.turn_down(song, RATE, np.ones((40, 1)), SPEC, start=0)
     np.testing.assert_allclose(heard, song, atol=1e-6)
-
-
-@pytest.mark.parametrize("spec", [SPEC, DECIMATED], ids=["frames", "picked frames"])
-def test_columns_are_heard_where_the_front_end_takes_them(spec: FeatureSpec) -> None:
-    click = np.zeros(8 * RATE, np.float32)
-    click[5 * RATE] = 1
-    column = int(log_mel(click, spec)[20].argmax())
-    first = 40
-    seconds = listening.column_seconds(300, spec, start=first / spec.frame_rate)
-    where = seconds[column - first] + first / spec.frame_rate
-    # As near as columns are: a click is loudest in the one whose window it is in the middle of.
-    assert abs(where - 5) <= 0.5 / spec.frame_rate + 1e-9
 
 
 def test_mask_is_the_positive_part_of_the_attribution() -> None:

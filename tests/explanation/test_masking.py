@@ -6,17 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from mgr_cli.config import FeatureSpec
-from mgr_cli.explanation.masking import (
-    LEAST,
-    Between,
-    Levels,
-    LogProbs,
-    Masked,
-    Waves,
-    bands_of,
-    frames_of,
-)
-from mgr_cli.features.mel import hz_to_mel, mel_filters, mel_to_hz
+from mgr_cli.explanation.interpolation import bands_of
+from mgr_cli.explanation.masking import LEAST, Levels, LogProbs, Masked, Waves
 from mgr_cli.features.normalisation import Normalisation, identity
 from mgr_cli.inputs import Arrays
 
@@ -37,45 +28,6 @@ def tone(pitch: float, n_samples: int = RATE) -> Tensor:
 
 def loudness(waveform: Tensor) -> float:
     return float(waveform.square().mean().sqrt())
-
-
-def test_points_among_knots_are_interpolated_and_constant_beyond_both_ends() -> None:
-    among = Between.of(np.array([-1.0, 1.0, 2.5, 3.0, 9.0]), np.array([1.0, 2.0, 4.0]))
-    values = torch.tensor([[10.0], [20.0], [40.0]])
-    assert among.rows(values)[:, 0].tolist() == [10, 10, 25, 30, 40]
-    assert among.columns(values.T)[0].tolist() == [10, 10, 25, 30, 40]
-
-
-def test_a_single_knot_is_everywhere() -> None:
-    among = Between.of(np.array([-1.0, 5.0]), np.array([2.0]))
-    assert among.rows(torch.tensor([[7.0]]))[:, 0].tolist() == [7, 7]
-
-
-def test_a_frequency_belongs_to_the_band_that_hears_it_best() -> None:
-    bins = np.fft.rfftfreq(SPEC.n_fft, 1 / RATE)
-    among = bands_of(bins, SPEC)
-    nearest = torch.where(among.share < 0.5, among.lower, among.upper).numpy()
-    # Triangles of equal area favour the narrower band; on one of height 1 the best is the nearest.
-    filters = mel_filters(SPEC) / mel_filters(SPEC).max(axis=1, keepdims=True)
-    clear = np.sort(filters, axis=0)[-1] > 2 * np.sort(filters, axis=0)[-2]
-    clear &= bins > 1_000  # below, a band is hardly wider than a bin
-    assert clear.sum() > 40
-    assert (nearest[clear] == filters.argmax(axis=0)[clear]).all()
-
-
-def test_the_centre_of_a_band_is_that_band_alone() -> None:
-    low, high = hz_to_mel(np.array([SPEC.fmin, SPEC.highest]))
-    centres = mel_to_hz(np.linspace(low, high, SPEC.n_mels + 2)[1:-1])
-    drawn = bands_of(centres, SPEC).rows(torch.eye(32))
-    torch.testing.assert_close(drawn, torch.eye(32), atol=1e-5, rtol=0)
-
-
-def test_times_lie_among_frames_as_the_front_end_keeps_them() -> None:
-    # Of ten STFT frames at 0, 0.05 … s every third is kept: those of 0.05, 0.2 and 0.35 s.
-    spec = replace(SPEC, decimation=3.0)
-    among = frames_of(np.array([0.0, 0.05, 0.125, 0.2, 0.35, 0.5]), spec, 3)
-    found = among.columns(torch.tensor([[1.0, 2.0, 3.0]]))[0]
-    torch.testing.assert_close(found, torch.tensor([1.0, 1.0, 1.5, 2.0, 3.0, 3.0]))
 
 
 def test_levels_go_from_the_baseline_to_themselves() -> None:

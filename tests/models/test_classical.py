@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import make_blobs
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -22,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from mgr_cli.models import classical
+from mgr_cli.models import classical, voting
 from mgr_cli.models.fitted import n_parameters, parts, probabilities
 
 # Each builder, and the class of scikit-learn that it stands for.
@@ -44,7 +43,7 @@ SINGLE: dict[Callable[..., Pipeline], Any] = {
     classical.gaussian_nb: GaussianNB,
     classical.hist_gradient_boosting: HistGradientBoostingClassifier,
 }
-VOTES = (classical.vote_mlp_rf_svc, classical.vote_mlp_svc, classical.vote_knn_rf_gnb)
+VOTES = (voting.vote_mlp_rf_svc, voting.vote_mlp_svc, voting.vote_knn_rf_gnb)
 ROWS = (*SINGLE, *VOTES)
 UNSCALED = {
     classical.extra_trees, classical.random_forest, classical.bagging, classical.decision_tree,
@@ -67,8 +66,8 @@ QUICK: dict[Callable[..., Pipeline], dict[str, Any]] = {
     classical.random_forest: {"n_estimators": 20},
     classical.adaboost: {"n_estimators": 20},
     classical.hist_gradient_boosting: {"max_iter": 20},
-    classical.vote_mlp_rf_svc: {"n_estimators": 10},
-    classical.vote_knn_rf_gnb: {"n_estimators": 10},
+    voting.vote_mlp_rf_svc: {"n_estimators": 10},
+    voting.vote_knn_rf_gnb: {"n_estimators": 10},
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -207,28 +206,6 @@ def test_margins_become_their_softmax(row: Callable[..., Pipeline]) -> None:
     np.testing.assert_allclose(probs, [softmax(list(m - m.max())) for m in margins], rtol=1e-12)
 
 
-def test_hard_vote_gives_the_shares_and_a_tie_to_the_smaller_label() -> None:
-    pipeline, x = fitted(classical.vote_mlp_svc, "hard"), blobs()[0]
-    probs = probabilities(pipeline, x, n_classes=3)
-    scaled = pipeline["scale"].transform(x)
-    voices = [member.predict(scaled) for member in pipeline["classify"].estimators_]
-    expected = np.zeros((len(x), 3))
-    for voice in voices:
-        expected[np.arange(len(x)), voice] += 0.5
-    assert np.array_equal(probs, expected)
-    ties = voices[0] != voices[1]
-    assert ties.any()
-    assert np.array_equal(pipeline.predict(x)[ties], np.minimum(*voices)[ties])
-
-
-def test_soft_vote_is_the_mean_of_its_members() -> None:
-    pipeline, x = fitted(classical.vote_knn_rf_gnb, "soft"), blobs()[0]
-    scaled = pipeline["scale"].transform(x)
-    members = [member.predict_proba(scaled) for member in pipeline["classify"].estimators_]
-    probs = probabilities(pipeline, x, n_classes=3)
-    np.testing.assert_allclose(probs, np.mean(members, axis=0), rtol=1e-12)
-
-
 @pytest.mark.parametrize("labels", [[0, 3], [-1, 0], ["a", "b"]])
 def test_labels_that_are_no_indices_are_refused(labels: list[Any]) -> None:
     x, y = blobs(2)
@@ -270,31 +247,6 @@ def test_defaults_are_those_of_scikit_learn(row: Callable[..., Pipeline]) -> Non
     if "random_state" in expected:
         expected["random_state"] = 7
     assert row(seed=7)["classify"].get_params() == expected
-
-
-@pytest.mark.parametrize(
-    ("row", "members"),
-    [
-        (classical.vote_mlp_rf_svc, [MLPClassifier, RandomForestClassifier, SVC]),
-        (classical.vote_mlp_svc, [MLPClassifier, SVC]),
-        (classical.vote_knn_rf_gnb, [KNeighborsClassifier, RandomForestClassifier, GaussianNB]),
-    ],
-)
-def test_ensembles_are_those_of_the_seed(row: Callable[..., Pipeline], members: list[Any]) -> None:
-    vote = row(seed=7)["classify"]
-    assert vote.voting == "hard"
-    assert [type(member) for _, member in vote.estimators] == members
-    for _, member in vote.estimators:
-        if isinstance(member, RandomForestClassifier):  # the one whose settings it names
-            assert (member.n_estimators, member.random_state) == (50, 1)
-
-
-def test_soft_vote_calibrates_its_support_vector_machine() -> None:
-    vote = classical.vote_mlp_svc(voting="soft", seed=7)["classify"]
-    calibrated = vote.estimators[1][1]
-    assert vote.voting == "soft"
-    assert isinstance(calibrated, CalibratedClassifierCV)
-    assert isinstance(calibrated.estimator, SVC)
 
 
 OTHER_TEXT = {
@@ -356,9 +308,9 @@ def test_layers_are_read_and_zero_is_no_limit() -> None:
         (classical.perceptron, "max_iter", -1),
         (classical.gaussian_nb, "var_smoothing", -1.0),
         (classical.hist_gradient_boosting, "max_leaf_nodes", 1),
-        (classical.vote_mlp_svc, "voting", "loud"),
-        (classical.vote_knn_rf_gnb, "n_estimators", 0),
-        (classical.vote_mlp_rf_svc, "forest_seed", -1),
+        (voting.vote_mlp_svc, "voting", "loud"),
+        (voting.vote_knn_rf_gnb, "n_estimators", 0),
+        (voting.vote_mlp_rf_svc, "forest_seed", -1),
     ],
 )
 def test_value_out_of_its_range_is_named(
@@ -395,7 +347,7 @@ def test_tree_counts_three_numbers_and_its_values_a_node() -> None:
 
 
 def test_parts_come_once_and_without_what_training_alone_needs() -> None:
-    pipeline = fitted(classical.vote_mlp_rf_svc, "hard")
+    pipeline = fitted(voting.vote_mlp_rf_svc, "hard")
     found = list(parts(pipeline))
     assert id(found[0]) == id(pipeline)
     assert len({id(part) for part in found}) == len(found)

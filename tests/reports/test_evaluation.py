@@ -11,8 +11,9 @@ from mgr_cli import calibration, comparison, metrics, votes
 from mgr_cli.appraisal import Appraisal, Believed
 from mgr_cli.config import Split
 from mgr_cli.evaluation import Evaluation
+from mgr_cli.intervals import Estimate
 from mgr_cli.judging import Judged
-from mgr_cli.metrics import NAMES, Estimate
+from mgr_cli.metrics import NAMES
 from mgr_cli.prediction import Prediction
 from mgr_cli.reports import comparison as side_by_side
 from mgr_cli.reports import confusion, reliability

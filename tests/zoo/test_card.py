@@ -7,18 +7,28 @@ import pytest
 
 from mgr_cli.config import MAX_CARD_BYTES
 from mgr_cli.errors import ZooError
+from mgr_cli.failures import Confusion, Failures, Recall
 from mgr_cli.features.normalisation import Normalisation
-from mgr_cli.metrics import Estimate
+from mgr_cli.intervals import Estimate
 from mgr_cli.zoo.card import CARD, Assessment, Card, load_card, save_card
 from tests import tiny
 
 ESTIMATES = {"accuracy": Estimate(0.5, 0.25, 0.75)}
+FAILURES = Failures(
+    (Recall("blues", 2, 10), Recall("jazz", 8, 10), Recall("rock", 0, 0)),
+    (Confusion("blues", "jazz", 7, 10),),
+)
 FULL = tiny.card().model_copy(
     update={
         "figures": {"test": Assessment(20, 200, "mean", ESTIMATES, ESTIMATES)},
+        "failures": {"test": FAILURES},
+        "looks": {"test": 2},
         "temperature": 1.5,
+        "chosen": "by lot",
+        "not_for": "weddings",
     }
 )
+SHIPPED = sorted(path.parent for path in (Path(__file__).parents[2] / "zoo").glob("*/card.json"))
 
 Document = dict[str, Any]
 NEEDED = [name for name, field in Card.model_fields.items() if field.is_required()]
@@ -50,6 +60,23 @@ def test_a_saved_card_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert card.figures["test"].track["accuracy"] == Estimate(0.5, 0.25, 0.75)
 
 
+@pytest.mark.parametrize("key", ["failures", "looks", "chosen", "not_for"])
+def test_a_card_from_before_a_field_is_read_without_it(tmp_path: Path, key: str) -> None:
+    old = document()
+    del old[key]
+    (tmp_path / CARD).write_text(json.dumps(old))
+    card = load_card(tmp_path)
+    assert not getattr(card, key)
+    assert card == FULL.model_copy(update={key: type(getattr(FULL, key))()})
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_what_is_shipped_loses_nothing_when_it_is_saved_again(folder: Path, tmp_path: Path) -> None:
+    save_card(tmp_path, load_card(folder))
+    shipped, saved = (json.loads((each / CARD).read_text()) for each in (folder, tmp_path))
+    assert {key: saved[key] for key in shipped} == shipped
+
+
 def test_a_card_is_json_with_its_version_first(tmp_path: Path) -> None:
     save_card(tmp_path, FULL)
     written = json.loads((tmp_path / CARD).read_text())
@@ -58,7 +85,7 @@ def test_a_card_is_json_with_its_version_first(tmp_path: Path) -> None:
 
 
 def test_other_scripts_survive(tmp_path: Path) -> None:
-    card = FULL.model_copy(update={"classes": ("forró", "演歌", "rock")})
+    card = FULL.model_copy(update={"classes": ("forró", "演歌", "rock"), "failures": {}})
     save_card(tmp_path, card)
     assert load_card(tmp_path).classes == ("forró", "演歌", "rock")
 
@@ -66,6 +93,7 @@ def test_other_scripts_survive(tmp_path: Path) -> None:
 EVERY_PLACE = [
     (), ("features",), ("segments",), ("normalisation", "log-mel"), ("recipe",), ("dataset",),
     ("weights",), ("golden",), ("figures", "test"), ("figures", "test", "track", "accuracy"),
+    ("failures", "test"),
 ]  # fmt: skip
 
 
@@ -103,6 +131,12 @@ WRONG: dict[str, tuple[tuple[str, ...], Any]] = {
     "null": (("provenance",), None),
     "unknown vote": (("vote",), "loudest"),
     "unknown split": (("figures", "final"), {}),
+    "unknown split of looks": (("looks", "final"), 1),
+    "look less than none": (("looks", "test"), -1),
+    "text for a look": (("looks", "test"), "2"),
+    "long choice": (("chosen",), "x" * 2_001),
+    "list for a misuse": (("not_for",), ["weddings"]),
+    "no confusions": (("failures", "test", "confusions"), None),
     "list for a hyper-parameter": (("hyperparameters", "width"), [2]),
     "no class": (("classes",), []),
     "one class": (("classes",), ["rock"]),
@@ -226,6 +260,39 @@ def test_segments_beyond_memory_are_refused(tmp_path: Path) -> None:
     card["features"] |= {"sample_rate": 768_000, "hop_length": 1}
     card["segments"]["seconds"] = 600.0
     assert f"a segment has {600 * 768_000 * 16} values" in refused(tmp_path, card)
+
+
+def recall(place: int, **changes: object) -> Callable[[Document], None]:
+    return lambda said: said["failures"]["test"]["recalls"][place].update(changes)
+
+
+def confusion(**changes: object) -> Callable[[Document], None]:
+    return lambda said: said["failures"]["test"]["confusions"][0].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("lie", "match"),
+    [
+        (recall(0, n_right=11), "n_right is 11, outside 0 to 10"),
+        (recall(0, n_right=4), "more tracks of a genre were confused"),
+        (recall(0, n_right="2"), "should be a valid integer"),
+        (recall(2, n_tracks=1), "failures and figures differ"),
+        (recall(2, genre="salsa"), "failures and figures differ"),
+        (recall(1, genre="salsa"), "a confusion and the recalls differ"),
+        (confusion(n_tracks=11), "a confusion and the recalls differ"),
+        (confusion(truth="salsa"), "a confusion and the recalls differ"),
+        (confusion(n_taken=0), "n_taken is 0, outside 1 to 10"),
+        (confusion(said="blues"), "no confusion with itself"),
+        (lambda said: said["figures"].clear(), "failures and figures differ"),
+        (lambda said: said["figures"]["test"].update(n_tracks=21), "failures and figures differ"),
+    ],
+)  # fmt: skip
+def test_failures_that_cannot_be_are_refused(
+    tmp_path: Path, lie: Callable[[Document], None], match: str
+) -> None:
+    card = document()
+    lie(card)
+    assert match in refused(tmp_path, card)
 
 
 @pytest.mark.parametrize(

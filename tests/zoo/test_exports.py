@@ -12,7 +12,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from mgr_cli.errors import ZooError
-from mgr_cli.metrics import Estimate
+from mgr_cli.intervals import Estimate
 from mgr_cli.zoo import arrivals, entries, hub
 from mgr_cli.zoo.card import Assessment, Card, load_card, save_card
 from mgr_cli.zoo.exports import Format, default_name, export

@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from mgr_cli.errors import ZooError
-from mgr_cli.models import classical
+from mgr_cli.models import classical, voting
 from mgr_cli.models.fitted import n_parameters, probabilities
 from mgr_cli.zoo import pipelines
 from tests.models.test_classical import VARIANTS, blobs, build, every_variant, fitted
@@ -116,10 +116,10 @@ def test_same_pipeline_gives_the_same_bytes(
 
 SCRIPT = """
 import hashlib
-from mgr_cli.models import classical
+from mgr_cli.models import classical, voting
 from mgr_cli.zoo import pipelines
 from tests.zoo.test_pipelines import fresh
-for row in (classical.decision_tree, classical.knn, classical.vote_knn_rf_gnb):
+for row in (classical.decision_tree, classical.knn, voting.vote_knn_rf_gnb):
     print(hashlib.sha256(pipelines.dump(fresh(row))).hexdigest())
 """
 
@@ -129,7 +129,7 @@ def test_another_process_writes_the_same_bytes() -> None:
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, check=True
     )
-    rows = (classical.decision_tree, classical.knn, classical.vote_knn_rf_gnb)
+    rows = (classical.decision_tree, classical.knn, voting.vote_knn_rf_gnb)
     digests = [hashlib.sha256(pipelines.dump(fresh(row))).hexdigest() for row in rows]
     assert run.stdout.split() == digests
 
@@ -481,12 +481,12 @@ def test_index_that_leads_out_is_refused(path: Path, how: str) -> None:
 
 
 def test_member_of_an_ensemble_is_looked_into(path: Path) -> None:
-    pipeline = fresh(classical.vote_knn_rf_gnb, n_estimators=3)
+    pipeline = fresh(voting.vote_knn_rf_gnb, n_estimators=3)
     knn = pipeline["classify"].estimators_[0]
     assert isinstance(knn, KNeighborsClassifier)
     knn._y[0] = 3
     assert "KNeighborsClassifier lead out" in refusal(path, pipelines.dump(pipeline))
-    pipeline = fresh(classical.vote_mlp_svc, voting="soft")
+    pipeline = fresh(voting.vote_mlp_svc, voting="soft")
     svc = pipeline["classify"].estimators_[1].calibrated_classifiers_[0].estimator
     assert isinstance(svc, SVC)
     svc._n_support[0] += 1
