@@ -15,8 +15,9 @@ import mgr_cli
 LADDER = (
     ("errors", "config", "files"),
     ("plans", "instruments", "cores", "metrics"),
-    ("decoders", "votes", "intervals", "failures", "encoding", "content", "tags", "trust", "taxonomy", "segments",
-     "augment", "stretching", "synthesis", "features", "models", "hyperband", "databases"),
+    ("decoders", "votes", "intervals", "failures", "encoding", "content", "tags", "trust",
+     "taxonomy", "segments", "augment", "stretching", "synthesis", "features", "models",
+     "hyperband", "databases"),
     ("audio", "calibration", "comparison", "demo", "styles", "engines", "recipes", "inputs",
      "augmentation", "grid_search", "sweeps", "playlists", "trials"),
     ("composition", "extraction", "studies", "worker"),

@@ -66,7 +66,7 @@ def test_another_rate_keeps_pitch_and_length() -> None:
     "form",
     [Form("x"), Form("x", n_channels=1), Form("x", sample_rate=1), Form("x", seconds=10),
      Form("x", seconds=11, start=0.5)],
-    ids=str,
+    ids=["nothing", "mono", "its rate", "its length", "longer"],
 )  # fmt: skip
 def test_a_form_that_changes_nothing_is_not_made(form: Form) -> None:
     sound = Sound(RAMP, 1)

@@ -133,14 +133,15 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(place.iterdir()) == []
 
     def stopped(path: Path) -> Prediction:
-        assert path.exists()
         if place in path.parents:
-            raise KeyboardInterrupt
+            assert list(path.parent.iterdir()) == [path]  # one form at a time
+            if path.suffix == ".wav":
+                raise KeyboardInterrupt
         return Ear().from_file(path)
 
     monkeypatch.setattr(ear, "from_file", stopped)
     with pytest.raises(KeyboardInterrupt):
-        measure(ear, [path], forms=(SOFTER,))
+        measure(ear, [path], forms=(Form("mp3", codec="mp3", sample_rate=44_100), SOFTER))
     assert list(place.iterdir()) == []
 
 
