@@ -128,28 +128,8 @@ def test_levels_are_those_of_the_normalised_bands(
         torch.testing.assert_close(getattr(found, name), torch.tensor(values))
 
 
-def test_options_arrive_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, float] = {}
-
-    def spy(name: str) -> Any:
-        def change(x: Any, **options: Any) -> Any:
-            asked.update({f"{name}.{key}": value for key, value in options.items()})
-            return x
-
-        return change
-
-    for name in ("noise", "shift", "amplify", "gain", "mask"):
-        monkeypatch.setattr(augment, name, spy(name))
-    monkeypatch.setattr("mgr_cli.augmentation.stretch", spy("stretch"))
-    recipe = Recipe(gain=1.0, noise=2.0, shift=0.3, tempo=0.4, pitch=5.0)
-    Augmentation(recipe, ("waveform",))(batch((600,)), LABELS)
-    assert asked == {
-        "stretch.tempo": 0.4, "stretch.semitones": 5.0, "amplify.decibels": 1.0,
-        "noise.level": 2.0, "shift.share": 0.3,
-    }  # fmt: skip
-
-
-def test_options_of_levels_arrive_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+def spied(monkeypatch: pytest.MonkeyPatch, *names: str) -> dict[str, Any]:
+    """Replace changes by ones that only note down what they are asked for, and return the notes."""
     asked: dict[str, Any] = {}
 
     def spy(name: str) -> Any:
@@ -159,14 +139,31 @@ def test_options_of_levels_arrive_where_they_belong(monkeypatch: pytest.MonkeyPa
 
         return change
 
-    names = ("stretch_range", "transpose", "equalise", "low_pass", "gain")
     for name in names:
         monkeypatch.setattr(augment, name, spy(name))
+    monkeypatch.setattr("mgr_cli.augmentation.stretch", spy("stretch"))
+    return asked
+
+
+def test_options_of_waveforms_arrive_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = spied(monkeypatch, "noise", "shift", "amplify", "gain", "mask")
+    recipe = Recipe(gain=1.0, noise=2.0, shift=0.3, tempo=0.4, pitch=5.0)
+    Augmentation(recipe, ("waveform",))(batch((600,)), LABELS)
+    assert asked == {
+        "stretch.tempo": 0.4, "stretch.semitones": 5.0, "amplify.decibels": 1.0,
+        "noise.level": 2.0, "shift.share": 0.3,
+    }  # fmt: skip
+
+
+def test_options_of_levels_arrive_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = spied(
+        monkeypatch, "stretch_range", "transpose", "equalise", "low_pass", "gain", "noise"
+    )
     recipe = Recipe(dynamics=0.1, transpose=0.2, equalise=3.0, low_pass=0.4, gain=5.0)
     Augmentation(recipe, ("log-mel",), LEVELS)(batch((8, 30)), LABELS)
     assert {key: value for key, value in asked.items() if not isinstance(value, Tensor)} == {
         "stretch_range.share": 0.1, "transpose.share": 0.2, "equalise.decibels": 3.0,
-        "low_pass.share": 0.4, "gain.decibels": 5.0,
+        "low_pass.share": 0.4, "gain.decibels": 5.0, "noise.level": 0.0,
     }  # fmt: skip
     assert asked["stretch_range.floor"] is asked["low_pass.floor"] is LEVELS.floor
     assert asked["stretch_range.ceiling"] is LEVELS.ceiling

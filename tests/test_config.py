@@ -75,7 +75,7 @@ def test_values_from_limit_to_limit_are_taken_and_no_others(
 
 @pytest.mark.parametrize("kind", [FeatureSpec, SegmentSpec, Recipe])
 def test_every_number_of_a_spec_has_limits(kind: Any) -> None:
-    words = {"scale", "schedule", "monitor", "optimizer", "balance"}
+    words = {"scale", "schedule", "monitor", "optimizer", "balance", "normalise"}
     covered = {name for limited, name, _ in LIMITS if limited is kind}
     assert {field.name for field in fields(kind)} - words == covered
 

@@ -6,7 +6,7 @@ Each part answers a question with a Markdown table, to be quoted as it is, under
 the machine. What is compared, and why that is fair, stands in the docstring of each part's
 function; what contestants compute is compared before they are timed, and a part whose contestants
 do not compute the same is an error. Every round's seconds go to `--json`. By default it takes some
-seven minutes on two cores that have nothing else to do: look at the load in the first line.
+eleven minutes on two cores that have nothing else to do: look at the load in the first line.
 """
 
 import argparse

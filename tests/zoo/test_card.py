@@ -74,7 +74,14 @@ def test_a_card_from_before_a_field_is_read_without_it(tmp_path: Path, key: str)
 def test_what_is_shipped_loses_nothing_when_it_is_saved_again(folder: Path, tmp_path: Path) -> None:
     save_card(tmp_path, load_card(folder))
     shipped, saved = (json.loads((each / CARD).read_text()) for each in (folder, tmp_path))
-    assert {key: saved[key] for key in shipped} == shipped
+    assert _agreeing(saved, shipped) == shipped
+
+
+def _agreeing(saved: Any, shipped: Any) -> Any:
+    """Leave out what a card may say that did not exist when this one was written."""
+    if not isinstance(shipped, dict):
+        return saved
+    return {key: _agreeing(saved[key], value) for key, value in shipped.items()}
 
 
 def test_a_card_is_json_with_its_version_first(tmp_path: Path) -> None:
