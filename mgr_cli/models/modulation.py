@@ -6,8 +6,7 @@ the sound has on average and how they waver (timbre), how much a band's peaks st
 valleys (tonality), how steeply bands rise (attacks), and how fast all that swells and fades
 again (rhythm: the spectrum of each band over time). They are computed inside of the net, from
 log-mels, so that crops, masks and mixtures work as for any other net, and nothing but the
-last layer is learnt. On GTZAN's fault-filtered split that beats every convolution that was tried,
-in a minute of training; see the README.
+last layer is learnt: a minute of training on a few hundred tracks.
 
 References
 ----------

@@ -130,7 +130,7 @@ _TRANSFORMER = Recipe(
     learning_rate=3e-4, weight_decay=5e-2, label_smoothing=0.1,
     mixup=0.3, frequency_mask=0.2, time_mask=0.2,
 )  # fmt: skip
-# Chosen on GTZAN's validation split; the README says what each part brought.
+# Chosen on GTZAN's validation split.
 _STATISTICS = Recipe(
     epochs=40, optimizer="sgd", learning_rate=2e-2, weight_decay=6e-3, schedule="onecycle",
     patience=40, normalise="whole", dynamics=0.1, low_pass=0.05, ema=0.995,
