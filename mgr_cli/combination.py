@@ -19,7 +19,7 @@ from mgr_cli.models.committee import AND, committee, described
 from mgr_cli.publication import PACKAGES, shelve
 from mgr_cli.training import Trained
 from mgr_cli.zoo import weights
-from mgr_cli.zoo.card import Card, load_card
+from mgr_cli.zoo.card import MAX_TEXT, Card, load_card
 
 ARCHITECTURE = "committee"
 _SAME = ("classes", "eats", "features", "normalisation", "segments", "vote")
@@ -76,9 +76,7 @@ def combine(
             f"{first.dataset.name}; a committee is judged on the validation tracks of its members"
         )
     members = AND.join(described(card.architecture, card.hyperparameters) for card in cards)
-    net = committee(
-        **first.inputs.dimensions, n_classes=len(first.classes), members=members
-    )  # fmt: skip
+    net = committee(**first.inputs.dimensions, n_classes=len(first.classes), members=members)
     for own, folder, card in zip(net.members, folders, cards, strict=True):
         own.load_state_dict(weights.load_net(folder, card).state_dict())
     licences = {card.licence for card in cards}
@@ -132,4 +130,4 @@ def _check(cards: Sequence[Card]) -> None:
 def _told(cards: Sequence[Card]) -> str:
     """Say whom it consists of, and what they were trained from."""
     members = ", ".join(f"{card.name} (seed {card.seed}; {card.chosen})" for card in cards)
-    return f"a committee of {members}; each {cards[0].provenance}"[:2_000]
+    return f"a committee of {members}; each {cards[0].provenance}"[:MAX_TEXT]
