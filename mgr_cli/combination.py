@@ -1,9 +1,9 @@
 """From several entries to one that asks them all: see `models.committee`.
 
-The members must hear the same, the same way: genres, front end, normalisation and segments, and
-they must come of the same split of the same dataset, so that none of them has seen what the others
-are tested on. How sure the committee is, and from which confidence on it is believed, is fitted on
-the validation split anew.
+The members must hear the same, the same way: genres, front end and normalisation, and they must
+come of the same split of the same dataset, so that none of them has seen what the others are tested
+on. The committee hears what the member with the longest segments hears. How sure it is, and from
+which confidence on it is believed, is fitted on the validation split anew.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import MAX_TEXT, Card, load_card
 
 ARCHITECTURE = "committee"
-_SAME = ("classes", "eats", "features", "normalisation", "segments", "vote")
+_SAME = ("classes", "eats", "features", "normalisation", "vote")
 """What the cards of members agree in."""
 
 
@@ -69,16 +69,16 @@ def combine(
     """
     cards = [load_card(folder) for folder in folders]
     _check(cards)
-    first = cards[0]
+    first = max(cards, key=_n_frames)  # what it hears is what the committee hears
     if dataset.split_digest != first.dataset.split_digest:
         raise DatasetError(
             f"{dataset.name}: not the split that {first.name} was trained on, which is that of "
             f"{first.dataset.name}; a committee is judged on the validation tracks of its members"
         )
-    members = AND.join(described(card.architecture, card.hyperparameters) for card in cards)
+    members = AND.join(_seat(card, _n_frames(first)) for card in cards)
     net = committee(**first.inputs.dimensions, n_classes=len(first.classes), members=members)
-    for own, folder, card in zip(net.members, folders, cards, strict=True):
-        own.load_state_dict(weights.load_net(folder, card).state_dict())
+    for member, folder, card in zip(net.members, folders, cards, strict=True):
+        member.get_submodule("net").load_state_dict(weights.load_net(folder, card).state_dict())
     licences = {card.licence for card in cards}
     card = first.model_copy(
         update={
@@ -125,6 +125,17 @@ def _check(cards: Sequence[Card]) -> None:
                 f"{first.name} and {card.name} were trained on different splits, "
                 f"{first.dataset.name} and {card.dataset.name}"
             )
+
+
+def _n_frames(card: Card) -> int:
+    return card.inputs.dimensions["n_frames"]
+
+
+def _seat(card: Card, n_frames: int) -> str:
+    """Write a member as the committee, which hears so many frames, reads it."""
+    heard = _n_frames(card)
+    at = heard if heard < n_frames else None
+    return described(card.architecture, card.hyperparameters, n_frames=at)
 
 
 def _told(cards: Sequence[Card]) -> str:

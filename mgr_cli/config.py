@@ -19,7 +19,7 @@ Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 Scale = Literal["decibel", "minmax"]
-Monitor = Literal["valid_loss", "valid_accuracy"]
+Monitor = Literal["valid_loss", "valid_accuracy", "none"]
 Normalise = Literal["band", "whole"]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["constant", "cosine", "onecycle", "plateau", "step"]
@@ -218,9 +218,9 @@ class Recipe:
         drawn more often, in inverse proportion to how many there are.
     patience : int
         Epochs without improvement of the monitored figure before training stops.
-    monitor : {"valid_loss", "valid_accuracy"}
+    monitor : {"valid_loss", "valid_accuracy", "none"}
         Figure on the validation split (both of whole tracks, by mean probability) that
-        picks the epoch whose weights are kept.
+        picks the epoch whose weights are kept. ``none`` trains to the end and keeps the last.
     normalise : {"band", "whole"}
         Whether each band of a log-mel is brought to mean 0 and standard deviation 1, or all bands
         together, which keeps their differences.
@@ -250,8 +250,8 @@ class Recipe:
         0 changes every segment that a step sees; else a step sees it as it is, and so many
         changed copies beside it.
     ema : float
-        Decay of the running average of the weights that is validated and kept, a step;
-        0 is off.
+        Decay of the running average of the weights that is validated and kept, a step, less in
+        the first steps; 0 is off.
     """
 
     epochs: int = 60

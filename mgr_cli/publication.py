@@ -8,6 +8,7 @@ What it was trained from and how it was chosen the card says as the run knows it
 point of a grid. That somebody has run ten of them and kept one, a person must add.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from mgr_cli.config import FEWEST_CALIBRATED, PRECISION, VOTE, Progress, silent
+from mgr_cli.config import FEWEST_CALIBRATED, PRECISION, VOTE, Monitor, Progress, silent
 from mgr_cli.data.dataset import PreparedDataset
-from mgr_cli.evaluation import calibrate, evaluate, learned, recorded
+from mgr_cli.evaluation import calibrate, evaluate
+from mgr_cli.findings import learned, recorded
 from mgr_cli.fitting import Fitted
 from mgr_cli.models.grids import Search
 from mgr_cli.plans import VECTORS
@@ -26,6 +28,7 @@ from mgr_cli.training import Trained
 from mgr_cli.zoo import backbones, entries, weights
 from mgr_cli.zoo.backbones import Backbone
 from mgr_cli.zoo.card import BorrowedNet, Card, TrainedOn, WeightsFile
+from mgr_cli.zoo.halves import rounded
 
 PACKAGES = {
     Trained: ("mgr-cli", "numpy", "torch", "lightning"),
@@ -36,6 +39,9 @@ PACKAGES = {
 NOTHING = WeightsFile(file="none", sha256="0" * 64)
 """On a card until its entry is saved."""
 
+ROUNDED = "; weights rounded to half precision"
+"""What the provenance of such an entry ends in."""
+
 
 def publish(
     trained: Trained | Fitted,
@@ -45,6 +51,7 @@ def publish(
     name: str | None = None,
     licence: str = "not stated",
     precision: float = PRECISION,
+    half: bool = False,
     progress: Progress = silent,
 ) -> Path:
     """Save a net or a pipeline as an entry of a zoo, with its figures on the validation split.
@@ -63,6 +70,9 @@ def publish(
         Of the weights, for the card.
     precision : float
         Share of right answers among those that are to be believed.
+    half : bool
+        Whether a net's parameters are rounded to half precision, in which they take half the
+        space. All figures are of the rounded ones; `trained` keeps its own.
     progress : callable
         Called after each validation track.
 
@@ -74,10 +84,10 @@ def publish(
     Raises
     ------
     ZooError
-        If the name is taken.
+        If the name is taken, or half precision cannot hold a parameter.
     """
     unnamed = f"{trained.architecture}-{dataset.name}".lower().replace(" ", "-")
-    model = trained.judge if isinstance(trained, Fitted) else trained.net
+    model = _model(trained, half=half)
     card = Card(
         name=name or entries.free_name(unnamed, zoo),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -93,7 +103,7 @@ def publish(
         segments=trained.segments,
         vote=VOTE,
         seed=trained.seed,
-        **_course(trained, dataset.name),
+        **_course(trained, dataset, half=half),
         dataset=TrainedOn(
             name=dataset.name,
             split_digest=dataset.split_digest,
@@ -131,9 +141,17 @@ def shelve(
     return entries.save(card, model, zoo, rng=np.random.default_rng(card.seed))
 
 
-def _course(trained: Trained | Fitted, name: str) -> dict[str, Any]:
+def _model(trained: Trained | Fitted, *, half: bool) -> "weights.Model":
+    if isinstance(trained, Trained):
+        return rounded(trained.net) if half else trained.net
+    if half:
+        raise ValueError("a pipeline is not rounded to half precision")
+    return trained.judge
+
+
+def _course(trained: Trained | Fitted, dataset: PreparedDataset, *, half: bool) -> dict[str, Any]:
     """Return what a card says of how its entry came about."""
-    alone = f"on the train split of {name} alone"
+    alone = f"on {_learned_from(dataset)} alone"
     if isinstance(trained, Fitted):
         return {
             "recipe": None,
@@ -150,9 +168,23 @@ def _course(trained: Trained | Fitted, name: str) -> dict[str, Any]:
         "best_epoch": best,
         "n_epochs": n_epochs,
         "training_seconds": round(sum(epoch.seconds for epoch in trained.history), 1),
-        "provenance": f"trained {alone}{ended}",
-        "chosen": f"epoch {best} of {n_epochs} by {trained.recipe.monitor} on the valid split",
+        "provenance": f"trained {alone}{ended}{ROUNDED if half else ''}",
+        "chosen": _kept(best, n_epochs, trained.recipe.monitor),
     }
+
+
+def _learned_from(dataset: PreparedDataset) -> str:
+    """Say which tracks were trained on."""
+    n_whole = replace(dataset, drawn=None).counts()["train"]
+    part = f"{dataset.counts()['train']} of the {n_whole} tracks of " if dataset.drawn else ""
+    return f"{part}the train split of {dataset.name}"
+
+
+def _kept(best: int, n_epochs: int, monitor: Monitor) -> str:
+    """Say which epoch's weights they are."""
+    if monitor == "none":
+        return f"the last of {n_epochs} epochs, whatever the valid split said of it"
+    return f"epoch {best} of {n_epochs} by {monitor} on the valid split"
 
 
 def _won(search: Search | None) -> str:

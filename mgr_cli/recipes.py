@@ -28,6 +28,7 @@ from mgr_cli.models import registry
 MAX_BYTES = 2**20
 KEYS = ("arch", "set", "segments", "recipe")
 _RECIPE = frozenset(field.name for field in fields(Recipe))
+_SEGMENTS = frozenset(field.name for field in fields(SegmentSpec))
 
 _Spec = TypeVar("_Spec", Recipe, SegmentSpec)
 
@@ -85,7 +86,8 @@ def training_of(
     file : Path, optional
         A YAML file.
     settings : iterable of str
-        Hyper-parameters, and fields of the recipe, as ``name=value``; they win over the file's.
+        Hyper-parameters, and fields of the recipe and of the segments, as ``name=value``; they
+        win over the file's.
     changes : mapping, optional
         Fields of the recipe; they win over the file's.
     default : str
@@ -101,14 +103,14 @@ def training_of(
     said = _read(file) if file else {}
     name = architecture or said.get("arch") or default
     row = registry.find(str(name))
-    segments = dict(said.get("segments", {}))
-    if segments and row.segments is None:
-        raise TrainingError(f"{file}: {row.name} takes tracks as a whole; leave segments out")
-    own = registry.hyperparameters(row.name, {})
-    asked = dict(map(_setting, settings))
-    of_recipe = {key: asked.pop(key) for key in list(asked) if key in _RECIPE and key not in own}
-    values = dict(said.get("set", {})) | asked
     where = f"{file}: " if file else ""
+    own = frozenset(registry.hyperparameters(row.name, {}))
+    asked = dict(map(_setting, settings))
+    of_recipe = _taken(asked, _RECIPE - own)
+    segments = dict(said.get("segments", {})) | _taken(asked, _SEGMENTS - own)
+    if segments and row.segments is None:
+        raise TrainingError(f"{where}{row.name} takes tracks as a whole; leave segments out")
+    values = dict(said.get("set", {})) | asked
     return Training(
         architecture=row.name,
         hyperparameters=_typed(row.name, values),
@@ -143,12 +145,14 @@ def fitting_of(
     said = _read(file) if file else {}
     if said.get("recipe"):
         raise TrainingError(f"{file}: {architecture} is fitted, it has no recipe; leave it out")
-    values = dict(said.get("set", {})) | dict(map(_setting, settings))
-    segments = said.get("segments")
+    asked = dict(map(_setting, settings))
+    segments = dict(said.get("segments", {})) | _taken(asked, _SEGMENTS)
+    values = dict(said.get("set", {})) | asked
+    where = f"{file}: " if file else ""
     return Fitting(
         architecture,
         _typed(architecture, values),
-        _changed(SegmentSpec(), segments, f"{file}: ") if segments else None,
+        _changed(SegmentSpec(), segments, where) if segments else None,
     )
 
 
@@ -188,6 +192,11 @@ def _setting(text: str) -> tuple[str, str]:
     if not (name and equals and value):
         raise TrainingError(f"{text!r}: expected name=value, as in hidden_dim=256")
     return name, value
+
+
+def _taken(asked: dict[str, str], names: frozenset[str]) -> dict[str, str]:
+    """Take out of the settings those of some names."""
+    return {name: asked.pop(name) for name in list(asked) if name in names}
 
 
 def _typed(architecture: str, values: Mapping[str, Any]) -> dict[str, Any]:

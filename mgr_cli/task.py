@@ -188,7 +188,7 @@ class Task(L.LightningModule):
             default=(-np.inf, -np.inf),
         )
         accuracy = scores["accuracy"]
-        is_best = rank(loss, accuracy) > best
+        is_best = self._recipe.monitor == "none" or rank(loss, accuracy) > best
         if is_best:
             self.best_weights = copy.deepcopy(self.validated.state_dict())
         epoch = Epoch(
@@ -233,11 +233,18 @@ class Task(L.LightningModule):
 
 
 def _running_average(net: nn.Module, decay: float) -> AveragedModel:
-    average = AveragedModel(
-        net,
-        multi_avg_fn=get_ema_multi_avg_fn(decay),  # type: ignore[no-untyped-call]
-        use_buffers=True,
-    )
+    """Make the average, whose first steps forget faster: else it long remembers the beginning.
+
+    After n steps it decays by ``min(decay, (1 + n) / (10 + n))``, as TensorFlow's
+    ``ExponentialMovingAverage`` does when it is told n.
+    """
+
+    def move(kept: list[Tensor], seen: list[Tensor], n_averaged: Tensor | int) -> None:
+        n = float(n_averaged)
+        step = get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))  # type: ignore[no-untyped-call]
+        step(kept, seen, n_averaged)
+
+    average = AveragedModel(net, multi_avg_fn=move, use_buffers=True)  # type: ignore[arg-type]
     return average.requires_grad_(False)
 
 
@@ -270,7 +277,8 @@ def _schedule(
                 factor=recipe.gamma,
                 patience=recipe.step_size - 1,  # torch counts what it forgives
             )
-            return {"scheduler": plateau, "monitor": recipe.monitor}
+            watched = "valid_loss" if recipe.monitor == "none" else recipe.monitor
+            return {"scheduler": plateau, "monitor": watched}
         case "step":
             return {"scheduler": schedulers.StepLR(optimizer, recipe.step_size, recipe.gamma)}
         case "cosine":

@@ -82,15 +82,7 @@ def make(
         use_distributed_sampler=False,  # `batches.Shares` keeps the batches of one
         precision=fastest_precision(chosen),  # type: ignore[arg-type]
         gradient_clip_val=recipe.clip or None,
-        callbacks=[
-            EarlyStopping(
-                monitor=recipe.monitor,
-                mode="max" if recipe.monitor == "valid_accuracy" else "min",
-                patience=recipe.patience,
-                check_finite=False,  # the task tells of it, and where
-            ),
-            *callbacks,
-        ],
+        callbacks=[*_early_stopping(recipe), *callbacks],
         default_root_dir=Path.cwd(),
         num_sanity_val_steps=0,
         logger=logger or False,
@@ -100,6 +92,19 @@ def make(
         limit_train_batches=n_batches,
         limit_val_batches=n_batches,
     )
+
+
+def _early_stopping(recipe: Recipe) -> list[EarlyStopping]:
+    if recipe.monitor == "none":
+        return []
+    return [
+        EarlyStopping(
+            monitor=recipe.monitor,
+            mode="max" if recipe.monitor == "valid_accuracy" else "min",
+            patience=recipe.patience,
+            check_finite=False,  # the task tells of it, and where
+        )
+    ]
 
 
 def keep_freed_memory() -> bool:

@@ -31,7 +31,7 @@ LADDER = (
     ("compatibility",),
     ("judging",),
     ("evaluation",),
-    ("appraisal", "training", "fitting", "importance", "explanation"),
+    ("appraisal", "findings", "training", "fitting", "importance", "explanation"),
     ("publication", "robustness"),
     ("combination",),
     ("tuning", "reports"),

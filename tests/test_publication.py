@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from mgr_cli import calibration, failures, fitting, publication, training
 from mgr_cli.config import Monitor
@@ -10,6 +11,7 @@ from mgr_cli.evaluation import evaluate
 from mgr_cli.fitting import Fitted
 from mgr_cli.models.grids import Candidate, Search
 from mgr_cli.prediction import Predictor
+from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import load_card
 from tests import tiny
 
@@ -47,7 +49,7 @@ def test_few_validation_tracks_teach_no_trust(
     assert (card.temperature, card.trust) == (1.0, None)
 
 
-@pytest.mark.parametrize("monitor", ["valid_loss", "valid_accuracy"])
+@pytest.mark.parametrize("monitor", ["valid_loss", "valid_accuracy", "none"])
 def test_a_card_says_by_which_epoch_a_net_was_chosen(
     dataset: PreparedDataset, tmp_path: Path, monitor: Monitor
 ) -> None:
@@ -57,8 +59,48 @@ def test_a_card_says_by_which_epoch_a_net_was_chosen(
     )  # fmt: skip
     card = load_card(publication.publish(trained, dataset, tmp_path))
     assert card.provenance == "trained on the train split of tiny alone"
-    assert card.chosen == f"epoch {trained.best.number} of 2 by {monitor} on the valid split"
+    by_figure = f"epoch {trained.best.number} of 2 by {monitor} on the valid split"
+    the_last = "the last of 2 epochs, whatever the valid split said of it"
+    assert card.chosen == (the_last if monitor == "none" else by_figure)
     assert card.not_for == ""  # nobody has said
+
+
+def test_all_figures_of_a_rounded_net_are_of_the_rounded_weights(
+    dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    trained = training.train(
+        dataset, tiny.ARCHITECTURE, hyperparameters=dict(tiny.NARROW), segments=tiny.SEGMENTS,
+        recipe=replace(tiny.RECIPE, epochs=4),
+    )  # fmt: skip
+    heads = [values for key, values in trained.net.named_parameters() if values.shape[:1] == (3,)]
+    with torch.no_grad():  # the same to all genres; rounding, to whole numbers, wipes them out
+        for values in heads:
+            values.add_(1_500)
+    before = {key: value.clone() for key, value in trained.net.state_dict().items()}
+    folder = publication.publish(trained, dataset, tmp_path, half=True)
+    after = trained.net.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    card = load_card(folder)
+    assert card.provenance == (
+        "trained on the train split of tiny alone; weights rounded to half precision"
+    )
+    loaded = weights.load_net(folder, card)
+    for key, values in loaded.named_parameters():
+        assert torch.equal(values, before[key].half().float())
+    assert all(torch.equal(found, before[key]) for key, found in loaded.named_buffers())
+    whole = load_card(publication.publish(trained, dataset, tmp_path, name="whole"))
+    valid = evaluate(Predictor.load(folder, device="cpu"), dataset, split="valid", seed=card.seed)
+    assert card.figures["valid"] == valid.assessment
+    assert card.figures["valid"] != whole.figures["valid"]
+    assert "rounded" not in whole.provenance
+
+
+def test_a_pipeline_is_not_rounded(
+    fitted: Fitted, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="a pipeline is not rounded"):
+        publication.publish(fitted, dataset, tmp_path, half=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_card_says_by_which_search_a_pipeline_was_chosen(

@@ -8,7 +8,7 @@ import pytest
 from mgr_cli.config import SegmentSpec
 from mgr_cli.errors import MgrError, TrainingError
 from mgr_cli.models import registry
-from mgr_cli.recipes import MAX_BYTES, Training, training_of
+from mgr_cli.recipes import MAX_BYTES, Training, fitting_of, training_of
 
 DEFAULT = "cnn1d-gru"
 
@@ -54,6 +54,26 @@ def test_command_line_wins_over_the_file(tmp_path: Path) -> None:
     assert plan.architecture == "cnn1d-lstm"
     assert plan.hyperparameters == {"dropout": 0.5}
     assert plan.recipe.epochs == 9
+
+
+def test_settings_reach_the_net_its_recipe_and_its_segments(tmp_path: Path) -> None:
+    file = written(tmp_path, "segments: {seconds: 5, hop_seconds: 1}\n")
+    settings = ["seconds=10", "dropout=0.1", "mixup=0.4"]
+    plan = training_of("cnn1d", file=file, settings=settings, default=DEFAULT)
+    assert plan.segments == SegmentSpec(seconds=10.0, hop_seconds=1.0)
+    assert plan.hyperparameters == {"dropout": 0.1}
+    assert plan.recipe == replace(registry.find("cnn1d").recipe, mixup=0.4)
+
+
+def test_settings_reach_the_segments_of_what_is_fitted() -> None:
+    plan = fitting_of("linear-svc", settings=["seconds=10", "c=0.5"])
+    assert plan.segments == SegmentSpec(seconds=10.0)
+    assert plan.hyperparameters == {"c": 0.5}
+
+
+def test_what_takes_tracks_as_a_whole_has_no_segments_to_set() -> None:
+    with pytest.raises(MgrError, match=r"^ffnn takes tracks as a whole; leave segments out$"):
+        training_of("ffnn", settings=["seconds=3"], default=DEFAULT)
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("1", 1.0), ("0.5", 0.5)])

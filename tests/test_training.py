@@ -180,6 +180,17 @@ def test_the_monitor_decides_which_epoch_is_best(
     assert equal(trained.net, train(easy, replace(tiny.RECIPE, epochs=2)).net)
 
 
+def test_without_a_monitor_it_trains_to_the_end_and_keeps_the_last(
+    easy: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 1.0, 2.0, 2.5, 2.6])
+    monkeypatch.setattr(metrics, "log_loss", lambda probs, truth: next(losses))
+    recipe = replace(tiny.RECIPE, epochs=5, patience=1, monitor="none", schedule="plateau")
+    trained = train(easy, recipe)
+    assert [epoch.valid_loss for epoch in trained.history] == [3.0, 1.0, 2.0, 2.5, 2.6]
+    assert trained.best.number == 5
+
+
 def test_patience_with_accuracy_counts_from_the_highest(easy: PreparedDataset) -> None:
     recipe = replace(tiny.RECIPE, monitor="valid_accuracy", epochs=60, patience=6)
     accuracies = [epoch.valid_accuracy for epoch in train(easy, recipe).history]
@@ -425,13 +436,14 @@ ONE = torch.ones(1, 3, 3)  # whose first logit is the weight
 
 def test_validated_weights_are_the_running_average() -> None:
     net = Scalar()
-    step = tiny.task(net, Recipe(ema=0.9), n_classes=2)
+    step = tiny.task(net, Recipe(ema=0.2), n_classes=2)
     average = 0.0
-    for number, weight in enumerate([2.0, 5.0, -1.0, 4.0]):
+    decays = [0.0, 2 / 11, 0.2, 0.2]  # (1 + n) / (10 + n) while that is less
+    for decay, weight in zip(decays, [2.0, 5.0, -1.0, 4.0], strict=True):
         with torch.no_grad():
             net.weight.fill_(weight)
         step.on_train_batch_end()
-        average = weight if number == 0 else 0.9 * average + 0.1 * weight
+        average = decay * average + (1 - decay) * weight
         # float32 rounds each of the four steps
         assert float(step.validated(ONE)[0, 0].detach()) == pytest.approx(average, rel=1e-6)
     assert float(net.weight.detach()) == 4.0
@@ -461,8 +473,9 @@ def test_the_average_is_what_training_keeps(
     for key, average in seen[0].items():
         if not average.is_floating_point():
             continue  # the batch norms' count of batches, which nothing reads
-        for later in seen[1:]:
-            average = 0.8 * average + 0.2 * later[key]
+        for n, later in enumerate(seen[1:], start=1):
+            decay = min(0.8, (1 + n) / (10 + n))
+            average = decay * average + (1 - decay) * later[key]
         torch.testing.assert_close(kept[key], average, rtol=1e-5, atol=1e-6)
         assert not torch.equal(kept[key], seen[-1][key])
 

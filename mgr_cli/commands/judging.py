@@ -77,10 +77,10 @@ def compared(found: "list[Appraisal]", seed: int) -> "tuple[Pair, ...]":
 
 def record(folder: Path, found: "Appraisal", order: Order) -> None:
     """Write the scores to the entry's card, and its calibration where that is to be learned."""
-    from mgr_cli import evaluation
+    from mgr_cli import findings
 
     learned = found.calibration if order.learn else None
-    evaluation.record(folder, found.evaluation, calibrated=learned)
+    findings.record(folder, found.evaluation, calibrated=learned)
     if learned is not None:
         console.note(f"{folder.name}: temperature and trust are on its card")
 

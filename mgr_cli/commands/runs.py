@@ -32,6 +32,7 @@ class Order:
     minutes: float | None
     logger: LoggerName | None
     machine: "Machine"
+    half: bool = False
 
 
 def train(plan: "Training", order: Order, *, name: str | None = None) -> Path | None:
@@ -60,8 +61,9 @@ def train(plan: "Training", order: Order, *, name: str | None = None) -> Path | 
         return None
     with console.progress("validating") as progress:
         folder = publication.publish(
-            trained, dataset, place, name=name, licence=order.licence, progress=progress
-        )
+            trained, dataset, place, name=name, licence=order.licence, half=order.half,
+            progress=progress,
+        )  # fmt: skip
     _keep_curves(trained, folder)
     console.out.print(f"epoch {trained.best.number} is kept: {folder}", markup=False)
     if trained.problem:
@@ -73,8 +75,9 @@ def train(plan: "Training", order: Order, *, name: str | None = None) -> Path | 
 def _saved(plan: "Training", order: Order, *others: object) -> Path:
     """Return where a run of these settings is kept while it is not done, without suffix."""
     dataset = order.dataset
+    drawn = () if dataset.drawn is None else (dataset.drawn,)
     digest = plan.digest(
-        order.seed, dataset.name, dataset.split_digest, asdict(dataset.plan), *others
+        order.seed, dataset.name, dataset.split_digest, asdict(dataset.plan), *drawn, *others
     )
     return order.place / SAVED / digest
 
@@ -126,6 +129,7 @@ def _entry_of(plan: "Training", order: Order) -> Path | None:
     """Return the entry that the same training has made, if there is one."""
     from mgr_cli.errors import ZooError
     from mgr_cli.models import registry
+    from mgr_cli.publication import ROUNDED
     from mgr_cli.zoo import entries
     from mgr_cli.zoo.card import load_card
 
@@ -138,11 +142,13 @@ def _entry_of(plan: "Training", order: Order) -> Path | None:
         except ZooError:
             continue  # it is for `mgr zoo verify` to tell
         made = (card.architecture, card.hyperparameters, card.recipe, card.segments, card.seed)
-        same_data = (card.dataset.split_digest, card.features) == (
+        same_data = (card.dataset.split_digest, card.dataset.counts, card.features) == (
             dataset.split_digest,
+            dataset.counts(),
             dataset.plan.spec,
         )
-        if same_data and made == wanted:
+        same_weights = (ROUNDED in card.provenance) == order.half
+        if same_data and same_weights and made == wanted:
             return folder
     return None
 

@@ -52,8 +52,8 @@ def command(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Hyper-parameters of the net, as hidden_dim=256 dropout=0.3, or of its recipe, as "
-            "gain=6 optimizer=sgd.",
+            help="Hyper-parameters of the net, as hidden_dim=256 dropout=0.3, of its recipe, as "
+            "gain=6 optimizer=sgd, or of its segments, as seconds=10 hop_seconds=5.",
         ),
     ] = None,
     recipe: Annotated[
@@ -83,9 +83,23 @@ def command(
         int | None,
         typer.Option("--fold", min=0, help="Of a dataset with folds, the one to test on."),
     ] = None,
+    tracks: Annotated[
+        int | None,
+        typer.Option(
+            "--tracks", metavar="N",
+            help="Train on so many, drawn by the seed from the train split, for a learning curve.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with a run of these settings that was stopped."),
+    ] = False,
+    half: Annotated[
+        bool,
+        typer.Option(
+            "--half",
+            help="Store the weights in half precision: half the space, as good as the same.",
+        ),
     ] = False,
     licence: Annotated[
         str, typer.Option("--licence", help="Of the weights, for the card.")
@@ -158,10 +172,14 @@ def command(
     dataset = prepared_dataset(data, prepared)
     if fold is not None:
         dataset = dataset.tested_on(fold)
+    if tracks is not None:
+        dataset = _thinned(dataset, tracks, seed)
     if row is not None and row != ALL and (everything or is_fitted(row)):
         said = any(value is not None for value in wanted.values())
-        if said or minutes or logger or resume or devices * nodes > 1:
-            console.fail(f"{row} is fitted: it has --set, but no epochs, logger or --devices")
+        if said or minutes or logger or resume or half or devices * nodes > 1:
+            console.fail(
+                f"{row} is fitted: it has --set, but no epochs, logger, --half or --devices"
+            )
         if encoder and weights:
             console.fail(f"the weights are those of {encoder}: leave --weights out")
         fits, segments = rivals.plans(row, asked, recipe, grid=grid)
@@ -194,7 +212,8 @@ def command(
     if not trainer.leads():
         console.hush()
     order = runs.Order(
-        dataset, place, seed=seed, resume=resume, licence=licence, minutes=minutes, logger=logger,
+        dataset, place, seed=seed, resume=resume, licence=licence, minutes=minutes, half=half,
+        logger=logger,
         machine=trainer.Machine(device=device, devices=devices, nodes=nodes, compile=compile),
     )  # fmt: skip
     if row == ALL:
@@ -203,6 +222,14 @@ def command(
     folder = runs.train(plans[0], order, name=name)
     if folder is not None:
         console.note(f"judge it with `mgr eval --model {folder.name}`")
+
+
+def _thinned(dataset: "PreparedDataset", n_tracks: int, seed: int) -> "PreparedDataset":
+    import numpy as np
+
+    from mgr_cli.data import thinning
+
+    return thinning.thinned(dataset, n_tracks, rng=np.random.default_rng(seed))
 
 
 def _trainable(plans: "list[Training]", dataset: "PreparedDataset") -> "list[Training]":

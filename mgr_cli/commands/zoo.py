@@ -109,7 +109,7 @@ def combine(
         list[str],
         typer.Argument(
             metavar="ENTRY...", autocompletion=options.complete_entry,
-            help="Nets that hear the same, of the same split of the same dataset.",
+            help="Nets with the same front end, of the same split of the same dataset.",
         ),
     ],
     data: options.DataOption = None,

@@ -48,6 +48,8 @@ class PreparedDataset:
         Who computed those; empty where it was this program.
     source : str
         Where the tracks lie.
+    drawn : tuple of int, optional
+        Numbers of the training tracks that are trained on, from `thinning.thinned`; all by default.
     """
 
     root: Path
@@ -60,6 +62,7 @@ class PreparedDataset:
     columns: tuple[str, ...] = ()
     origin: str = ""
     source: str = ""
+    drawn: tuple[int, ...] | None = None
 
     @property
     def spec(self) -> FeatureSpec:
@@ -91,17 +94,16 @@ class PreparedDataset:
         return int(tested.iloc[0]) if self.n_folds and len(tested) else None
 
     def numbers(self, split: Split) -> np.ndarray:
-        """Return the numbers (rows of `tracks`) of a split's usable tracks.
+        """Return the numbers (rows of `tracks`) of a split's usable tracks, of training the drawn.
 
         Raises
         ------
         DatasetError
             If there are none.
         """
-        own = self.tracks.split == split
-        numbers = np.flatnonzero((own & (self.tracks.status == OK)).to_numpy())
+        numbers = self._usable(split)
         if not len(numbers):
-            bad = self.tracks[own]
+            bad = self.tracks[self.tracks.split == split]
             found = (
                 f"all {len(bad)} are bad, the first, {bad.track_id.iloc[0]}: {bad.status.iloc[0]}"
                 if len(bad)
@@ -172,7 +174,7 @@ class PreparedDataset:
             splits.split_of_fold(int(own), tested=fold, n_folds=n_folds) if own else ""
             for own in self.tracks.fold
         ]
-        return normalised(replace(self, tracks=self.tracks.assign(split=split)))
+        return normalised(replace(self, tracks=self.tracks.assign(split=split), drawn=None))
 
     def inputs(
         self,
@@ -229,9 +231,15 @@ class PreparedDataset:
         )
 
     def counts(self) -> dict[Split, int]:
-        """Return how many usable tracks each split has."""
-        usable = self.tracks[self.tracks.status == OK]
-        return {split: int((usable.split == split).sum()) for split in SPLITS}
+        """Return how many usable tracks each split has, of training those that are drawn."""
+        return {split: len(self._usable(split)) for split in SPLITS}
+
+    def _usable(self, split: Split) -> np.ndarray:
+        own = (self.tracks.split == split) & (self.tracks.status == OK)
+        numbers = np.flatnonzero(own.to_numpy())
+        if split != "train" or self.drawn is None:
+            return numbers
+        return np.intersect1d(numbers, self.drawn)
 
 
 def vector_kind(plan: Plan) -> Kind | None:

@@ -107,9 +107,11 @@ _HYBRID = Recipe(
     epochs=30, optimizer="adam", learning_rate=1e-3, weight_decay=1e-4, schedule="plateau",
     frequency_mask=0.2, time_mask=0.2,
 )  # fmt: skip
+# Chosen on GTZAN's validation split. Accuracy rises past the best loss, so the last epoch is kept.
 _RESIDUAL = Recipe(
-    epochs=70, learning_rate=3e-3, weight_decay=2e-2, schedule="onecycle", patience=70,
-    label_smoothing=0.1, mixup=0.4, frequency_mask=0.25, time_mask=0.25, ema=0.99,
+    epochs=45, learning_rate=3e-3, weight_decay=2e-2, schedule="onecycle", monitor="none",
+    normalise="whole", label_smoothing=0.1, mixup=0.4, frequency_mask=0.25, time_mask=0.25,
+    transpose=0.016, equalise=4.0, dynamics=0.1, low_pass=0.05, ema=0.999,
 )  # fmt: skip
 
 # What a seed's document does not say (all but the optimiser's kind, mostly) is ours.

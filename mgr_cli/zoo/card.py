@@ -104,8 +104,9 @@ class BorrowedNet(_Strict):
 
 
 class TrainedOn(_Strict):
-    """The dataset of an entry: its name, its split, and how many tracks that has.
+    """The dataset of an entry: its name, its split, and how many tracks of it were used.
 
+    Those of training are fewer than there are where the split was thinned.
     `fold` is the one that was the test split, where the dataset was dealt out to folds.
     """
 

@@ -6,7 +6,7 @@ into words here, for the terminal and for the hub alike.
 
 A *look* is what a test is worn out by: who judges candidates on the test split and keeps the best
 chooses by it, and its figure is no longer that of tracks never seen. So a card counts how often
-figures of a split were put on it that it did not have. `evaluation.recorded` does, for
+figures of a split were put on it that it did not have. `findings.recorded` does, for
 `mgr eval --record`. The same figures once more are a reproduction and no look; figures from before
 there was a count are one. What was judged without ``--record``, or of sister entries, stands on no
 card: the count is the least that it can have been, and the rest is for a person to tell.

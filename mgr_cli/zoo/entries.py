@@ -4,6 +4,8 @@ An entry is a folder with `card.json`, `model.safetensors`, `golden.safetensors`
 models, `model.onnx`, see `graphs`. The golden file holds an input with the embedding and logits
 that the net gave for it when it was saved. New entries go to one place; they are looked for in
 several, the ones shipped with the package last.
+
+The golden input is drawn so that half precision holds it, and is kept in it, see `halves`.
 """
 
 import shutil
@@ -26,13 +28,14 @@ from mgr_cli.files import is_plain_name
 from mgr_cli.inputs import Arrays
 from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import CARD, Card, load_card, save_card
+from mgr_cli.zoo.halves import compact
 from mgr_cli.zoo.tensors import one_line
 
 GOLDEN = "golden.safetensors"
 DEFAULT = "default.txt"  # beside the entries: the name that `predict` takes unasked
 GOLDEN_BATCH = 2
 MAX_NAME = 100  # letters
-LARGE_SEGMENT = 2**18  # values; of larger ones a single one is kept, 2 MB for 2^19 samples
+LARGE_SEGMENT = 2**18  # values; of larger ones a single one is kept, 1 MB for 2^19 samples
 GOLDEN_TOLERANCE = 1e-4  # of logits of order 1: other CPUs and thread counts add up otherwise
 
 
@@ -201,10 +204,12 @@ def save(
         said = weights.save_model(part, model, zoo)
         n_segments = 1 if card.inputs.n_values > LARGE_SEGMENT else GOLDEN_BATCH
         inputs = tuple(
-            rng.standard_normal((n_segments, *shape), np.float32) for shape in card.inputs.shapes
+            rng.standard_normal((n_segments, *shape), np.float32)
+            .astype(np.float16)
+            .astype(np.float32)
+            for shape in card.inputs.shapes
         )
-        golden = weights.sample(model, card, inputs)
-        (part / GOLDEN).write_bytes(to_bytes(golden))
+        (part / GOLDEN).write_bytes(to_bytes(_small(weights.sample(model, card, inputs))))
         card = card.model_copy(update={**said, "golden": weights.digested(part / GOLDEN)})
         if with_graph:
             card = _with_graph(part, card, model, inputs, rng=rng)
@@ -325,10 +330,19 @@ def _golden(folder: Path, card: Card) -> tuple[Arrays, dict[str, np.ndarray]]:
     path = weights.checked(folder, card.golden)
     try:
         golden = load_file(path)
-        inputs = tuple(golden[weights.input_name(place)] for place in range(len(card.eats)))
+        drawn = [golden[weights.input_name(place)] for place in range(len(card.eats))]
+        inputs = tuple(x.astype(np.float32) if x.dtype == np.float16 else x for x in drawn)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise _no_golden(folder, card, error) from error
     return inputs, golden
+
+
+def _small(golden: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Put the inputs of a golden sample into half the space; what came of them stays exact."""
+    return {
+        name: values if name in weights.RESULTS else compact(values)
+        for name, values in golden.items()
+    }
 
 
 def _no_golden(folder: Path, card: Card, error: Exception) -> ZooError:

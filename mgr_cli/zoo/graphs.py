@@ -4,7 +4,8 @@ A net is traced by torch, for a batch of any size, and nothing of it is folded: 
 it holds stays one of the graph's, by the name that it has in the file of safetensors. So the graph
 need not hold them a second time. It says where they lie in that file ("external data"), which any
 ONNX runtime understands while the two files lie side by side, and is some tens of kilobytes long.
-The same net gives the same bytes. A pipeline is translated, see `translation`.
+What the file has in half precision, the graph brings to float32 before anything uses it. The same
+net gives the same bytes. A pipeline is translated, see `translation`.
 
 A graph is kept only if it differs by no more than `TOLERANCE` from the model: on the golden input,
 on a batch of another size, and for pipelines, whose trees may fall to the other side of a threshold
@@ -14,6 +15,7 @@ were fitted to. Where there is no graph, the card says why.
 
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +31,15 @@ from mgr_cli.zoo.sessions import LOGITS, MAX_GRAPH_BYTES
 from mgr_cli.zoo.tensors import one_line
 
 if TYPE_CHECKING:  # heavy, and needed only where an entry is saved
-    from onnx import TensorProto
+    from onnx import GraphProto, TensorProto
     from torch import nn
 
 GRAPH = "model.onnx"
 TOLERANCE = 1e-5  # of probabilities; both add up float32 numbers, in another order
 OPSET = 17  # of 2022, the newest that torch traces
 OTHER_BATCH = 3  # segments, beside those of the golden input
+HALF = "F16"  # of safetensors
+WIDE = ":float32"  # behind the name of a tensor that was brought to it
 N_ROWS = 3_000  # that a pipeline and its graph are compared on
 
 
@@ -126,9 +130,10 @@ def _of_net(net: "nn.Module", card: Card, file: Path) -> bytes:
         raise NoGraphError(f"torch cannot trace it ({one_line(error)})") from error
     model = onnx.load_model_from_string(traced.getvalue())
     outside = sessions.layout(file)
-    for tensor in model.graph.initializer:
-        if tensor.name in outside:
-            _let_out(tensor, file.name, outside[tensor.name])
+    let_out = [tensor for tensor in model.graph.initializer if tensor.name in outside]
+    for tensor in let_out:
+        _let_out(tensor, file.name, outside[tensor.name])
+    _widen(model.graph, [each.name for each in let_out if outside[each.name].element == HALF])
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 
@@ -137,11 +142,29 @@ def _let_out(tensor: "TensorProto", file: str, place: Outside) -> None:
     """Have a tensor of a graph say where its values lie, and hold them no more."""
     import onnx
 
+    if place.element == HALF:
+        tensor.data_type = onnx.TensorProto.FLOAT16
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
     said = {"location": file, "offset": str(place.offset), "length": str(place.length)}
     for key, value in said.items():
         tensor.external_data.add(key=key, value=value)
+
+
+def _widen(graph: "GraphProto", names: Sequence[str]) -> None:
+    """Bring tensors of half precision to float32, before all that uses them."""
+    import onnx
+
+    wide = {name: f"{name}{WIDE}" for name in names}
+    for node in graph.node:
+        node.input[:] = [wide.get(name, name) for name in node.input]
+    casts = [
+        onnx.helper.make_node("Cast", [name], [wide[name]], to=onnx.TensorProto.FLOAT)
+        for name in names
+    ]
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _checked_difference(

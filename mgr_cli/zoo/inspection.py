@@ -7,7 +7,8 @@ operators are registered. So a graph may hold
 
 - operators that a model of ours needs (`OPERATORS`), of the two sets that ONNX itself defines, and
   no graphs within, so that each node is run once and in the end all of them have been;
-- weights in the file of safetensors that the card names, where that file has them, and in no other;
+- weights in the file of safetensors that the card names, where and as that file has them, and in
+  no other;
 - no more numbers beside them than the graph itself has bytes.
 
 How much memory the nodes may take is bounded where they are run, see `sessions`.
@@ -47,6 +48,9 @@ OPERATORS: Mapping[str, frozenset[str]] = {
 }
 """What a node may be, by the set that defines it."""
 
+ELEMENTS: Mapping[str, int] = {"F32": 1, "I64": 7, "F16": 10}
+"""What a tensor's numbers may be that lies outside: the word of safetensors, and ONNX's number."""
+
 _NUMBER, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # kinds of a field
 _EXTERNAL = 1  # of a tensor's data_location
 
@@ -56,11 +60,12 @@ Fields = list[tuple[int, Value]]
 
 @dataclass(frozen=True)
 class Outside:
-    """Where the file of safetensors has a tensor: first byte, number of bytes, and its shape."""
+    """Where the file of safetensors has a tensor: first byte, number of bytes, shape and type."""
 
     offset: int
     length: int
     shape: tuple[int, ...]
+    element: str
 
 
 def names_outside(graph: bytes, *, file: str, tensors: Mapping[str, Outside]) -> list[str]:
@@ -150,6 +155,7 @@ def _check_tensor(tensor: bytes, *, file: str, tensors: Mapping[str, Outside]) -
         place is None
         or said != {"location": file, "offset": str(place.offset), "length": str(place.length)}
         or shape != place.shape
+        or [value for number, value in fields if number == 2] != [ELEMENTS.get(place.element)]
         or [value for number, value in fields if number == 14] != [_EXTERNAL]
         or {number for number, _ in fields} - {1, 2, 8, 13, 14}
     ):

@@ -1,4 +1,7 @@
-"""Files of tensors, which may come from a stranger, and the nets that they fill."""
+"""Files of tensors, which may come from a stranger, and the nets that they fill.
+
+A tensor that is float32 in a net may be float16 in a file, see `halves`; all else is what it is.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +21,7 @@ ADVICE = (
     "save_file(load('OLD', 'cpu', weights_only=True), 'NEW')\"`"
 )
 TYPES = {"torch.int64": "I64", "torch.float32": "F32"}  # of a net's whole numbers and floats
+WIDER = {"F16": "F32"}  # what a type of a file becomes in a net, where it is another one
 
 
 def fill(
@@ -55,13 +59,18 @@ def fill(
     try:
         with safe_open(path, framework="np") as file:
             slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
-            found = {key: (one.get_dtype(), tuple(one.get_shape())) for key, one in slices.items()}
+            found = {
+                key: (WIDER.get(one.get_dtype(), one.get_dtype()), tuple(one.get_shape()))
+                for key, one in slices.items()
+            }
         if found != expected:
             key = sorted(found.items() ^ expected.items())[0][0]
             raise ZooError(f"{path}: {key[:80]!r} does not fit the architecture {architecture}")
         if anew:
             net = build()
-        net.load_state_dict(load_file(path), assign=True)
+        state = load_file(path)
+        halves = [key for key, value in state.items() if value.dtype == torch.float16]
+        net.load_state_dict(state | {key: state[key].float() for key in halves}, assign=True)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ZooError(f"{path}: not readable as weights ({one_line(error)})") from error
     return net.eval()

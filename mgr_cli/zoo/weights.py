@@ -20,6 +20,7 @@ from mgr_cli.models import registry
 from mgr_cli.zoo import backbones
 from mgr_cli.zoo.backbones import Backbone
 from mgr_cli.zoo.card import CARD, BorrowedNet, Card, WeightsFile
+from mgr_cli.zoo.halves import compact
 from mgr_cli.zoo.tensors import fill
 
 if TYPE_CHECKING:  # torch is imported where a net is needed, not to list entries
@@ -53,10 +54,10 @@ class Judge:
 
 
 def save_net(path: Path, net: "nn.Module") -> None:
-    """Write the weights of a net that is on the CPU."""
+    """Write the weights of a net that is on the CPU, in half precision where that is exact."""
     # Training leaves nets channels_last; safetensors would write those bytes as they lie.
     weights = {key: value.contiguous().numpy() for key, value in net.state_dict().items()}
-    path.write_bytes(to_bytes(weights))
+    path.write_bytes(to_bytes({key: compact(values) for key, values in weights.items()}))
 
 
 def load_net(folder: Path, card: Card) -> "nn.Module":

@@ -163,6 +163,21 @@ def test_all_are_compared_and_those_that_are_done_not_trained_again(
     assert sorted(path.name for path in (tmp_path / "zoo").glob("[!.]*")) == entries
 
 
+def test_half_the_space_is_another_entry(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_command, "ARCHITECTURES", {"cnn1d": ARCHITECTURES["cnn1d"]})
+    zoo = tmp_path / "zoo"
+    args = ("train", "--arch", "all", "--epochs", 1, "--resume", "--zoo", zoo, "--device", "cpu")
+    for half in ((), ("--half",), ("--half",), ()):
+        result = run(*args, *half)
+        assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in zoo.glob("[!.]*")) == ["cnn1d-songs", "cnn1d-songs-2"]
+    whole, rounded = (zoo / name / "model.safetensors" for name in ("cnn1d-songs", "cnn1d-songs-2"))
+    assert rounded.stat().st_size < 0.6 * whole.stat().st_size
+    assert run("zoo", "verify", "cnn1d-songs-2", "--zoo", zoo).exit_code == 0
+
+
 def test_net_that_fails_does_not_end_the_comparison(
     inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,7 +296,7 @@ def test_all_pipelines_are_compared(
 
 
 def test_pipeline_has_no_recipe(inside: Path, tmp_path: Path) -> None:
-    for options in (("--epochs", 3), ("--minutes", 1), ("--resume",)):
+    for options in (("--epochs", 3), ("--minutes", 1), ("--resume",), ("--half",)):
         result = run("train", "--arch", "ridge", *options, "--zoo", tmp_path / "zoo")
         assert result.exit_code == 2
         assert "ridge is fitted" in result.stderr

@@ -150,7 +150,7 @@ def test_damaged_weights_of_another_entry_are_not_linked(tmp_path: Path) -> None
     ("change", "said"),
     [
         (lambda state: state | {"net.0.weight": torch.zeros(4, 1, 5, 5)}, "'net.0.weight'"),
-        (lambda state: state | {"net.0.bias": torch.zeros(4).half()}, "'net.0.bias'"),
+        (lambda state: state | {"net.0.bias": torch.zeros(4).double()}, "'net.0.bias'"),
         (lambda state: {key: v for key, v in state.items() if "bias" not in key}, "'net.0.bias'"),
         (lambda state: state | {"a" * 10_000: torch.zeros(4)}, "'aaaa"),
     ],

@@ -6,13 +6,15 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnxruntime import InferenceSession
+from safetensors.numpy import load_file
 from torch import nn
 
 from mgr_cli.config import FeatureSpec, SegmentSpec
 from mgr_cli.features.normalisation import Normalisation
 from mgr_cli.models import fitted, registry
 from mgr_cli.models.registry import ARCHITECTURES, CLASSICAL
-from mgr_cli.zoo import entries, graphs, sessions, weights
+from mgr_cli.zoo import entries, graphs, halves, sessions, weights
 from mgr_cli.zoo.card import Card, load_card
 from tests import tiny
 
@@ -105,6 +107,40 @@ def test_graph_holds_no_weights_and_is_the_same_each_time(name: str, tmp_path: P
     for tensor in whole.graph.initializer:
         found = onnx.numpy_helper.to_array(tensor)
         np.testing.assert_array_equal(found, state[tensor.name].numpy())
+
+
+@pytest.mark.parametrize("name", ["crnn", "cnn1d-lstm", "mm-crnn", "vit"])
+def test_graph_brings_half_precision_to_float32_before_anything_uses_it(
+    name: str, tmp_path: Path
+) -> None:
+    card = card_of(name)
+    net = halves.rounded(net_of(card))
+    entry, card = saved(tmp_path, card, net)
+    assert card.graph is not None
+    data = (entry / graphs.GRAPH).read_bytes()
+    assert data == graphs.of_model(net, card, entry / weights.WEIGHTS)
+    graph = onnx.load(str(entry / graphs.GRAPH)).graph
+    stored = load_file(entry / weights.WEIGHTS)
+    given = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    small = {key for key, values in given.items() if values.dtype == np.float16}
+    assert small == {key for key in given if stored[key].dtype == np.float16}
+    assert len(small) > 1
+    for key, values in given.items():
+        np.testing.assert_array_equal(values, stored[key])
+    readers = [(node, key) for node in graph.node for key in node.input if key in small]
+    assert sorted(key for _, key in readers) == sorted(small)
+    assert {node.op_type for node, _ in readers} == {"Cast"}
+    inputs = noise(card, 3)
+    with torch.inference_mode():
+        expected = net(*map(torch.from_numpy, inputs)).softmax(dim=1).numpy()
+    found = sessions.load_graph(entry, card, threads=1)(inputs)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    # Any other runtime finds the weights by itself, and computes the same.
+    session = InferenceSession(entry / graphs.GRAPH, providers=["CPUExecutionProvider"])
+    names = [weights.input_name(place) for place in range(len(inputs))]
+    (logits,) = session.run(None, dict(zip(names, inputs, strict=True)))
+    alone = torch.from_numpy(logits).softmax(dim=1).numpy()
+    np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-5)
 
 
 def test_making_a_graph_leaves_the_net_and_the_generator_alone(tmp_path: Path) -> None:

@@ -175,7 +175,21 @@ def checksum(model: onnx.ModelProto) -> None:
     model.graph.initializer[0].external_data.add(key="basepath", value="/etc")
 
 
-@pytest.mark.parametrize("change", [rename, reshape, twice, both, checksum])
+def halve(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].data_type = TensorProto.FLOAT16
+
+
+def as_integers(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].data_type = TensorProto.INT32  # of as many bytes
+
+
+def untyped(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].ClearField("data_type")
+
+
+@pytest.mark.parametrize(
+    "change", [rename, reshape, twice, both, checksum, halve, as_integers, untyped]
+)
 def test_a_tensor_is_that_of_the_weights(entry: Path, change: Change) -> None:
     changed(entry, change)
     with pytest.raises(ZooError, match="is said to lie where the card's weights have no such"):
