@@ -13,7 +13,8 @@ not by the names of nets:
 - of a transformer, the tokens that its last block attends to, put back on the grid of their
   patches. Of that block's output only the class token reaches the logits, so that its input,
   normalised, is the last place where patches count;
-- a net that takes one row a track has none.
+- a net that takes one row a track has none, and of a committee's members those have none that hear
+  a segment piece by piece: each map is of one piece.
 
 References
 ----------
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mgr_cli.explanation.masking import Masked
+from mgr_cli.models.committee import Member
 from mgr_cli.models.residual import ResidualBlock
 from mgr_cli.models.transformer import VisionTransformer
 
@@ -122,7 +124,17 @@ def _outputs(net: nn.Module, inputs: Sequence[Tensor]) -> dict[nn.Module, Tensor
             kept.pop(module, None)
             kept[module] = output
 
-    sources = [module for module in net.modules() if isinstance(module, SOURCES)]
+    in_pieces = {
+        module
+        for member in net.modules()
+        if isinstance(member, Member) and member.n_pieces > 1
+        for module in member.modules()
+    }
+    sources = [
+        module
+        for module in net.modules()
+        if isinstance(module, SOURCES) and module not in in_pieces
+    ]
     hooks = [module.register_forward_hook(keep) for module in sources]
     try:
         with torch.no_grad():

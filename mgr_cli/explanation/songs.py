@@ -212,7 +212,7 @@ def _possible(
         )
         cannot = {"integrated-gradients": why, "grad-cam": why}
     elif not has_maps(asked.masked.model, asked.inputs):
-        cannot = {"grad-cam": "has no maps over time, or none in so short a segment"}
+        cannot = {"grad-cam": "has no maps over time of a whole segment, or none in so short a one"}
     can = [method for method in METHODS if method in methods and method not in cannot]
     notes = [f"no {method}: {card.name} {cannot[method]}" for method in methods if method in cannot]
     if not can:

@@ -44,6 +44,11 @@ class Member(nn.Module):
         gap = (n_frames - n_pieces * heard) / max(1, n_pieces - 1)
         self._starts = [k * heard + round(k * gap) for k in range(n_pieces)]
 
+    @property
+    def n_pieces(self) -> int:
+        """Pieces of a segment."""
+        return len(self._starts)
+
     def embed(self, x: Tensor) -> Tensor:
         """Map (batch, n_mels, n_frames) to (batch, n_pieces · dim)."""
         # One by one: stacked, they would lose the sizes that ONNX wants to know.
@@ -52,10 +57,9 @@ class Member(nn.Module):
 
     def judge(self, embedding: Tensor) -> Tensor:
         """Map that to log-probabilities (batch, n_classes)."""
-        n_pieces = len(self._starts)
-        pieces = torch.split(embedding, embedding.shape[1] // n_pieces, dim=1)
+        pieces = torch.split(embedding, embedding.shape[1] // self.n_pieces, dim=1)
         said = torch.stack([self.net.head(piece).log_softmax(dim=1) for piece in pieces])
-        return said.logsumexp(dim=0) - log(n_pieces)
+        return said.logsumexp(dim=0) - log(self.n_pieces)
 
 
 class Chair(nn.Module):

@@ -43,7 +43,7 @@ LAST = {
     "resnet2d": ["encoder.blocks.6"], "crnn": ["encoder.blocks.6"],
     "mm-crnn": ["encoder.blocks.6", "wave_encoder.stages.14"],
     "wave-cnn1d": ["encoder.stages.14"], "cnn-deep": ["blocks.5.1"],
-    "short-chunk-resnet": ["blocks.3"], "committee": ["members.1.blocks.3"],
+    "short-chunk-resnet": ["blocks.3"], "committee": ["members.1.net.blocks.3"],
 }  # fmt: skip
 
 
@@ -214,6 +214,18 @@ def test_recurrent_nets_go_without_cudnn(name: str, goes_without: bool) -> None:
         attribute(method, masked, inputs, [0], sizes=(32, 20), strides=(32, 19))
     assert set(enabled) == {not goes_without}
     assert torch.backends.cudnn.enabled == before
+
+
+def test_a_member_that_hears_pieces_has_no_maps_of_a_segment() -> None:
+    x = [torch.randn(2, N_MELS, N_FRAMES, generator=torch.Generator().manual_seed(0))]
+    shape = {"n_mels": N_MELS, "n_frames": N_FRAMES}
+    names = (f"short-chunk-resnet@{N_FRAMES // 2}", f"short-chunk-resnet@{N_FRAMES - 1}")
+    in_halves, nearly_whole = (
+        registry.build("committee", shape, n_classes=3, changes={"members": name}).eval()
+        for name in names
+    )
+    assert last_maps(in_halves, x) == []
+    assert len(last_maps(nearly_whole, x)) == 1
 
 
 def test_a_net_on_a_row_a_track_has_no_maps() -> None:
