@@ -6,8 +6,7 @@ embedding is theirs, one behind the other, and its logits are the mean of their 
 so that its probabilities are the geometric mean of theirs, scaled to sum to one. A member may hear
 less at a time than the committee: it is then asked about as many pieces of the segment as fit into
 it, evenly spread, and the mean of its probabilities is what it says. `mgr zoo combine` makes one of
-entries;
-trained as a whole it works, but its members then learn to lean on each other.
+entries; trained as a whole it works, but its members then learn to lean on each other.
 
 References
 ----------
