@@ -14,6 +14,7 @@ from pathlib import Path
 from mgr_cli.config import PRECISION, Progress, silent
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import DatasetError, ZooError
+from mgr_cli.features.normalisation import alike
 from mgr_cli.models import registry
 from mgr_cli.models.committee import AND, committee, described
 from mgr_cli.publication import PACKAGES, shelve
@@ -22,7 +23,7 @@ from mgr_cli.zoo import weights
 from mgr_cli.zoo.card import MAX_TEXT, Card, load_card
 
 ARCHITECTURE = "committee"
-_SAME = ("classes", "eats", "features", "normalisation", "vote")
+_SAME = ("classes", "eats", "features", "vote")
 """What the cards of members agree in."""
 
 
@@ -90,6 +91,8 @@ def combine(
             "best_epoch": 0,
             "n_epochs": 0,
             "training_seconds": round(sum(card.training_seconds for card in cards), 1),
+            "teacher": None,
+            "rounded": all(card.rounded for card in cards),
             "temperature": 1.0,
             "trust": None,
             "figures": {},
@@ -120,6 +123,8 @@ def _check(cards: Sequence[Card]) -> None:
         for field in _SAME:
             if getattr(card, field) != getattr(first, field):
                 raise ZooError(f"{first.name} and {card.name} differ in their {field}")
+        if not alike(card.normalisation, first.normalisation):
+            raise ZooError(f"{first.name} and {card.name} differ in their normalisation")
         if card.dataset.split_digest != first.dataset.split_digest:
             raise ZooError(
                 f"{first.name} and {card.name} were trained on different splits, "

@@ -249,6 +249,8 @@ class Recipe:
     copies : int
         0 changes every segment that a step sees; else a step sees it as it is, and so many
         changed copies beside it.
+    teacher_share : float
+        Share of the targets that a teacher gives, where there is one.
     ema : float
         Decay of the running average of the weights that is validated and kept, a step, less in
         the first steps; 0 is off.
@@ -282,6 +284,7 @@ class Recipe:
     tempo: float = 0.0
     pitch: float = 0.0
     copies: int = 0
+    teacher_share: float = 0.5
     ema: float = 0.0
     __pydantic_config__: ClassVar[dict[str, Any]] = ON_CARDS
 
@@ -314,6 +317,7 @@ class Recipe:
         _within("tempo", self.tempo, 0.0, 1.0)
         _within("pitch", self.pitch, 0.0, 12.0)
         _within("copies", self.copies, 0, 8)
+        _within("teacher_share", self.teacher_share, 0.0, 1.0)
         _within("ema", self.ema, 0.0, 0.99999)
 
 

@@ -161,6 +161,8 @@ def _course(trained: Trained | Fitted, dataset: PreparedDataset, *, half: bool) 
             "search": trained.search,
             "borrowed": _borrowed(trained.judge.backbone),
         }
+    teacher = trained.teacher and trained.teacher.named
+    taught = f", taught by {teacher.name}" if teacher else ""
     best, n_epochs = trained.best.number, len(trained.history)
     ended = f"; it ended early: {trained.problem}" if trained.problem else ""
     return {
@@ -168,7 +170,9 @@ def _course(trained: Trained | Fitted, dataset: PreparedDataset, *, half: bool) 
         "best_epoch": best,
         "n_epochs": n_epochs,
         "training_seconds": round(sum(epoch.seconds for epoch in trained.history), 1),
-        "provenance": f"trained {alone}{ended}{ROUNDED if half else ''}",
+        "provenance": f"trained {alone}{taught}{ended}{ROUNDED if half else ''}",
+        "teacher": teacher,
+        "rounded": half,
         "chosen": _kept(best, n_epochs, trained.recipe.monitor),
     }
 

@@ -1,8 +1,9 @@
 """What a step and an epoch of training are: a Lightning module around a net.
 
 A step changes and mixes a batch of crops and compares the net's logits with the smoothed
-targets. After an epoch every validation track is judged as a prediction would judge it, by
-the mean probability of its segments, and the weights are kept if it is the best epoch yet.
+targets, a share of which a teacher may give. After an epoch every validation track is judged as a
+prediction would judge it, by the mean probability of its segments, and the weights are kept if it
+is the best epoch yet.
 
 A run can be saved between two epochs (`trainer.Checkpoints`) and taken up there: weights,
 optimiser, schedule, history. Random numbers begin anew with each epoch, from the seed, the
@@ -26,6 +27,7 @@ from mgr_cli import augment, metrics
 from mgr_cli.augmentation import Augmentation
 from mgr_cli.config import Recipe
 from mgr_cli.data.crops import Batch
+from mgr_cli.distillation import Teacher
 from mgr_cli.errors import DivergenceError
 
 _NO_FIGURES = ("number", "is_best")  # of an epoch, for those who keep its figures
@@ -68,6 +70,8 @@ class Task(L.LightningModule):
         Of masks, mixtures and dropout.
     weights : Tensor, optional
         Of the classes in the loss [shape=(n_classes,)].
+    teacher : Teacher, optional
+        Who gives a share of the targets.
     on_epoch : callable, optional
         Called with the figures of each epoch.
     """
@@ -81,6 +85,7 @@ class Task(L.LightningModule):
         n_classes: int,
         seed: int,
         weights: Tensor | None = None,
+        teacher: Teacher | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
     ) -> None:
         super().__init__()
@@ -95,6 +100,7 @@ class Task(L.LightningModule):
         self._recipe = recipe
         self._n_classes = n_classes
         self._seed = seed
+        self._teacher = teacher  # whose weights are none of this module's
         self._on_epoch = on_epoch
         self._losses: list[float] = []
         self._judged: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -120,6 +126,8 @@ class Task(L.LightningModule):
         inputs, labels = self.augmentation(inputs, labels)
         targets = F.one_hot(labels, self._n_classes).to(inputs[0].dtype)
         inputs, targets = augment.mixup(inputs, targets, alpha=recipe.mixup)
+        if self._teacher is not None:
+            targets = targets.lerp(self._teacher.says(inputs).to(targets), recipe.teacher_share)
         loss = F.cross_entropy(
             self.net(*inputs), targets, weight=self.weights, label_smoothing=recipe.label_smoothing
         )

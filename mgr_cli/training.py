@@ -16,11 +16,12 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
-from mgr_cli import batches, trainer
+from mgr_cli import batches, distillation, trainer
 from mgr_cli.augmentation import Augmentation, levels_of
 from mgr_cli.budget import Clock, epochs_within
 from mgr_cli.config import SEED, Progress, Recipe, SegmentSpec, silent
 from mgr_cli.data.dataset import PreparedDataset
+from mgr_cli.distillation import Teacher
 from mgr_cli.errors import DivergenceError, TrainingError
 from mgr_cli.inputs import Inputs
 from mgr_cli.models import registry
@@ -54,6 +55,8 @@ class Trained:
         As trained.
     history : tuple of Epoch
         Every epoch in order.
+    teacher : Teacher or None
+        Who gave a share of the targets.
     problem : str
         Why training ended before its time; empty where it did not.
     """
@@ -66,6 +69,7 @@ class Trained:
     segments: SegmentSpec | None
     seed: int
     history: tuple[Epoch, ...]
+    teacher: Teacher | None = None
     problem: str = ""
 
     @property
@@ -81,6 +85,7 @@ def train(
     recipe: Recipe | None = None,
     hyperparameters: dict[str, Any] | None = None,
     segments: SegmentSpec | None = None,
+    teacher: Teacher | None = None,
     seed: int = SEED,
     machine: Machine = MACHINE,
     checkpoint: Path | None = None,
@@ -103,6 +108,8 @@ def train(
         Those of the architecture that differ from its defaults.
     segments : SegmentSpec, optional
         Length of the crops, and how validation cuts; the architecture's own by default.
+    teacher : Teacher, optional
+        Who gives a share of the targets, having learnt from the same tracks.
     seed : int
         Of weights, crops and augmentation; torch's global generator is left as it was.
     machine : Machine
@@ -134,9 +141,10 @@ def train(
         If a split is empty, or the dataset lacks the features that the net eats.
     TrainingError
         If no epoch has ended, a genre has no training track, the recipe asks for what cannot be
-        done to these features, memory does not suffice, or the net cannot be compiled.
+        done to these features, the teacher hears something else, memory does not suffice, or the
+        net cannot be compiled.
     """
-    plan = _Plan(dataset, architecture, recipe, hyperparameters, segments, seed, machine)
+    plan = _Plan(dataset, architecture, recipe, hyperparameters, segments, teacher, seed, machine)
     with _seeded(seed):
         task = plan.task(on_epoch)
         callbacks: list[L.Callback] = [trainer.Steps(progress)]
@@ -160,6 +168,7 @@ def train(
         segments=plan.segments,
         seed=seed,
         history=tuple(task.history),
+        teacher=teacher,
         problem=problem,
     )
 
@@ -172,6 +181,7 @@ def shortened(
     recipe: Recipe | None = None,
     hyperparameters: dict[str, Any] | None = None,
     segments: SegmentSpec | None = None,
+    teacher: Teacher | None = None,
     machine: Machine = MACHINE,
 ) -> Recipe:
     """Return a recipe with no more epochs than fit into so many minutes on this machine.
@@ -181,7 +191,7 @@ def shortened(
     """
     whole = recipe or registry.find(architecture).recipe
     once = replace(whole, epochs=1)
-    plan = _Plan(dataset, architecture, once, hyperparameters, segments, SEED, machine)
+    plan = _Plan(dataset, architecture, once, hyperparameters, segments, teacher, SEED, machine)
     clock = Clock()
     with _seeded(SEED):
         task = plan.task(None)
@@ -201,6 +211,7 @@ class _Plan:
         recipe: Recipe | None,
         hyperparameters: dict[str, Any] | None,
         segments: SegmentSpec | None,
+        teacher: Teacher | None,
         seed: int,
         machine: Machine,
     ) -> None:
@@ -210,6 +221,9 @@ class _Plan:
         self.values = registry.hyperparameters(architecture, hyperparameters or {})
         self.inputs = dataset.inputs(row.eats, self.segments, normalise=self.recipe.normalise)
         batches.check(dataset)
+        if teacher is not None:
+            distillation.check(teacher, dataset, self.inputs)
+        self._teacher = teacher
         self._dataset = dataset
         self._architecture = architecture
         self._seed = seed
@@ -240,6 +254,7 @@ class _Plan:
             n_classes=n_classes,
             seed=self._seed,
             weights=rarity if recipe.balance == "weights" else None,
+            teacher=self._teacher,
             on_epoch=on_epoch,
         )
         if self._machine.compile:

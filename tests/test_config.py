@@ -46,6 +46,7 @@ RECIPE_LIMITS: dict[str, tuple[Any, Any, Any, Any]] = {
     "tempo": (0.0, 1.0, -0.1, 1.1),
     "pitch": (0.0, 12.0, -0.1, 12.1),
     "copies": (0, 8, -1, 9),
+    "teacher_share": (0.0, 1.0, -0.01, 1.01),
     "ema": (0.0, 0.99999, -0.1, 1.0),
 }
 LIMITS: list[tuple[Any, str, tuple[Any, Any, Any, Any]]] = [

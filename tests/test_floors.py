@@ -27,6 +27,7 @@ LADDER = (
     ("records",),
     ("journal", "crew", "desk", "tagging"),
     ("bulk",),
+    ("distillation",),
     ("genre_maps", "leaks", "task", "batches", "trainer", "budget", "loggers", "tables"),
     ("compatibility",),
     ("judging",),

@@ -139,8 +139,10 @@ def _training(card: "Card") -> Rows:
         ("seed", str(card.seed)),
     ]
     if card.recipe is not None:
-        rows.append(("recipe", _recipe(card.recipe)))
+        rows.append(("recipe", _recipe(card.recipe, taught=card.teacher is not None)))
         rows.append(("epoch", f"{card.best_epoch}{f' of {card.n_epochs}' * bool(card.n_epochs)}"))
+    if card.teacher is not None:
+        rows.append(("teacher", f"{card.teacher.name}, weights {card.teacher.sha256[:16]}…"))
     if card.training_seconds:
         rows.append(("time", f"{card.training_seconds:,.1f} s"))
     if card.search is not None:
@@ -153,10 +155,13 @@ def _training(card: "Card") -> Rows:
     return rows
 
 
-def _recipe(recipe: "Recipe") -> str:
+def _recipe(recipe: "Recipe", *, taught: bool) -> str:
     from dataclasses import asdict
 
-    settings = [f"{name}={value}" for name, value in asdict(recipe).items() if value]
+    values = asdict(recipe)
+    if not taught:
+        values.pop("teacher_share")
+    settings = [f"{name}={value}" for name, value in values.items() if value]
     return f"{', '.join(settings)}; the rest is off"
 
 

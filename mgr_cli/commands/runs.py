@@ -11,6 +11,7 @@ from mgr_cli.config import LoggerName
 
 if TYPE_CHECKING:
     from mgr_cli.data.dataset import PreparedDataset
+    from mgr_cli.distillation import Teacher
     from mgr_cli.recipes import Training
     from mgr_cli.task import Epoch
     from mgr_cli.trainer import Machine
@@ -33,6 +34,7 @@ class Order:
     logger: LoggerName | None
     machine: "Machine"
     half: bool = False
+    teacher: "Teacher | None" = None
 
 
 def train(plan: "Training", order: Order, *, name: str | None = None) -> Path | None:
@@ -53,9 +55,9 @@ def train(plan: "Training", order: Order, *, name: str | None = None) -> Path | 
     with console.progress("training") as progress:
         trained = training.train(
             dataset, plan.architecture, recipe=recipe, segments=plan.segments,
-            hyperparameters=plan.hyperparameters, seed=order.seed, machine=order.machine,
-            checkpoint=saved, resume=order.resume, progress=progress, on_epoch=_show,
-            logger=loggers.make(order.logger, place / LOGS, run, plan.settings()),
+            hyperparameters=plan.hyperparameters, teacher=order.teacher, seed=order.seed,
+            machine=order.machine, checkpoint=saved, resume=order.resume, progress=progress,
+            on_epoch=_show, logger=loggers.make(order.logger, place / LOGS, run, plan.settings()),
         )  # fmt: skip
     if not trainer.leads():
         return None
@@ -76,8 +78,15 @@ def _saved(plan: "Training", order: Order, *others: object) -> Path:
     """Return where a run of these settings is kept while it is not done, without suffix."""
     dataset = order.dataset
     drawn = () if dataset.drawn is None else (dataset.drawn,)
+    taught = () if order.teacher is None else (order.teacher.named.sha256,)
     digest = plan.digest(
-        order.seed, dataset.name, dataset.split_digest, asdict(dataset.plan), *drawn, *others
+        order.seed,
+        dataset.name,
+        dataset.split_digest,
+        asdict(dataset.plan),
+        *drawn,
+        *taught,
+        *others,
     )
     return order.place / SAVED / digest
 
@@ -97,7 +106,8 @@ def _within_minutes(plan: "Training", order: Order) -> "Training":
         return replace(plan, recipe=replace(plan.recipe, epochs=epochs))
     recipe = training.shortened(
         order.minutes, order.dataset, plan.architecture, recipe=plan.recipe,
-        segments=plan.segments, hyperparameters=plan.hyperparameters, machine=order.machine,
+        segments=plan.segments, hyperparameters=plan.hyperparameters, teacher=order.teacher,
+        machine=order.machine,
     )  # fmt: skip
     write_text(path, json.dumps({"epochs": recipe.epochs}) + "\n")
     console.note(f"{recipe.epochs} epochs fit into {order.minutes:g} minutes")
@@ -129,7 +139,6 @@ def _entry_of(plan: "Training", order: Order) -> Path | None:
     """Return the entry that the same training has made, if there is one."""
     from mgr_cli.errors import ZooError
     from mgr_cli.models import registry
-    from mgr_cli.publication import ROUNDED
     from mgr_cli.zoo import entries
     from mgr_cli.zoo.card import load_card
 
@@ -147,7 +156,10 @@ def _entry_of(plan: "Training", order: Order) -> Path | None:
             dataset.counts(),
             dataset.plan.spec,
         )
-        same_weights = (ROUNDED in card.provenance) == order.half
+        same_weights = (card.rounded, card.teacher) == (
+            order.half,
+            order.teacher and order.teacher.named,
+        )
         if same_data and same_weights and made == wanted:
             return folder
     return None

@@ -90,6 +90,14 @@ def command(
             help="Train on so many, drawn by the seed from the train split, for a learning curve.",
         ),
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher", autocompletion=options.complete_entry, metavar="ENTRY",
+            help="Learn what this entry says too, of the same dataset and heard alike; its share "
+            "is --set teacher_share=0.5.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with a run of these settings that was stopped."),
@@ -175,10 +183,10 @@ def command(
     if tracks is not None:
         dataset = _thinned(dataset, tracks, seed)
     if row is not None and row != ALL and (everything or is_fitted(row)):
-        said = any(value is not None for value in wanted.values())
+        said = teacher or any(value is not None for value in wanted.values())
         if said or minutes or logger or resume or half or devices * nodes > 1:
             console.fail(
-                f"{row} is fitted: it has --set, but no epochs, logger, --half or --devices"
+                f"{row} is fitted: it has --set, but no epochs, teacher, logger, --half, --devices"
             )
         if encoder and weights:
             console.fail(f"the weights are those of {encoder}: leave --weights out")
@@ -206,7 +214,7 @@ def command(
     ]
     plans = _trainable(plans, dataset)
 
-    from mgr_cli import trainer  # torch and lightning: when all else is in order
+    from mgr_cli import distillation, trainer  # torch and lightning: when all else is in order
 
     trainer.keep_freed_memory()
     if not trainer.leads():
@@ -214,6 +222,7 @@ def command(
     order = runs.Order(
         dataset, place, seed=seed, resume=resume, licence=licence, minutes=minutes, half=half,
         logger=logger,
+        teacher=distillation.load(entries.find(teacher, entries.places(zoo))) if teacher else None,
         machine=trainer.Machine(device=device, devices=devices, nodes=nodes, compile=compile),
     )  # fmt: skip
     if row == ALL:

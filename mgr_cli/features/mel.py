@@ -198,7 +198,9 @@ def to_levels(power: np.ndarray, spec: FeatureSpec, *, highest: float, lowest: f
     """
 
     def decibel(values: np.ndarray) -> np.ndarray:
-        reference = 10 * np.log10(max(highest, SMALLEST_POWER))
+        # Of the same type and by the same routine, or the loudest would not be at 0: on some
+        # processors a vector's logarithm is rounded in another way than a number's.
+        reference = 10 * np.log10(np.full(1, max(highest, SMALLEST_POWER), power.dtype))
         below = 10 * np.log10(np.maximum(values, SMALLEST_POWER)) - reference
         clipped: np.ndarray = np.clip(below, -spec.top_db, 0)  # rounding may end above 0
         return clipped
@@ -206,7 +208,7 @@ def to_levels(power: np.ndarray, spec: FeatureSpec, *, highest: float, lowest: f
     levels = np.ascontiguousarray(decibel(power).T, dtype=np.float32)
     if spec.scale == "decibel":
         return levels
-    floor = float(decibel(np.array(lowest)))
+    floor = float(decibel(np.full(1, lowest, power.dtype))[0])
     stretched: np.ndarray = np.zeros_like(levels)
     if floor < 0:
         stretched = np.clip(1 - levels / floor, 0, 1)

@@ -1,14 +1,17 @@
 """Bringing every band of features to mean 0 and standard deviation 1."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mgr_cli.config import ON_CARDS
+from mgr_cli.plans import Kind
 
 LARGEST = 1e12  # beyond, or below its inverse, float32 soon gives what is not finite
 SMALLEST = 1e-6  # a band that moves less is taken for one that does not
+ROUNDING = 1e-6  # a relative difference: less than float32 has, more than other processors make
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Normalisation:
         normalised: np.ndarray = (levels - mean) / std
         return normalised
 
+    def resembles(self, other: "Normalisation") -> bool:
+        """Tell whether two are the same but for the roundings of the machines they come from."""
+        one, two = (np.array(each.mean + each.std) for each in (self, other))
+        return one.shape == two.shape and np.allclose(one, two, rtol=ROUNDING, atol=ROUNDING)
+
     @property
     def whole(self) -> "Normalisation":
         """The same mean and deviation for all bands: those of all their values together."""
@@ -54,3 +62,8 @@ class Normalisation:
 def identity(n_bands: int) -> Normalisation:
     """Make one that changes nothing."""
     return Normalisation((0.0,) * n_bands, (1.0,) * n_bands)
+
+
+def alike(one: Mapping[Kind, Normalisation], two: Mapping[Kind, Normalisation]) -> bool:
+    """Tell whether the same kinds of features are brought to the same scale."""
+    return set(one) == set(two) and all(one[kind].resembles(two[kind]) for kind in one)

@@ -116,6 +116,13 @@ class TrainedOn(_Strict):
     fold: Annotated[int, Field(ge=0)] | None = None
 
 
+class TaughtBy(_Strict):
+    """The entry that taught another, and the digest of the weights that it had then."""
+
+    name: Text
+    sha256: Sha256
+
+
 class Graph(_Strict):
     """The same model as an ONNX graph, for which neither torch nor scikit-learn is needed.
 
@@ -163,6 +170,10 @@ class Card(_Strict):
         The epoch whose weights were kept, of how many; 0 of a pipeline.
     training_seconds : float
         Time that all of them took, validation included, or that fitting did.
+    teacher : TaughtBy or None
+        Who gave a share of the targets, see `distillation`.
+    rounded : bool
+        Whether a net's parameters were rounded to half precision before it was judged.
     search : Search or None
         The grid that a pipeline's hyper-parameters were found on.
     borrowed : BorrowedNet or None
@@ -202,6 +213,8 @@ class Card(_Strict):
     best_epoch: int = 0
     n_epochs: Annotated[int, Field(ge=0)] = 0
     training_seconds: Annotated[float, Field(ge=0)] = 0.0
+    teacher: TaughtBy | None = None
+    rounded: bool = False
     search: Search | None = None
     borrowed: BorrowedNet | None = None
     dataset: TrainedOn

@@ -178,6 +178,22 @@ def test_half_the_space_is_another_entry(
     assert run("zoo", "verify", "cnn1d-songs-2", "--zoo", zoo).exit_code == 0
 
 
+def test_teacher_is_named_on_the_card_and_must_hear_the_same(inside: Path, tmp_path: Path) -> None:
+    zoo = tmp_path / "zoo"
+    net = ("train", "--arch", "cnn1d-lstm", "--epochs", 1, "--set", "hidden_dim=8")
+    args = (*net, "--device", "cpu", "--zoo", zoo, "--teacher")
+    result = run(*args, "zoo/sounds", "--name", "pupil")
+    assert result.exit_code == 0, result.stderr
+    teacher = json.loads(Path("zoo/sounds/card.json").read_text())
+    card = json.loads((zoo / "pupil" / "card.json").read_text())
+    assert card["teacher"] == {"name": "sounds", "sha256": teacher["weights"]["sha256"]}
+    result = run(*args, "pupil", "--set", "seconds=2")
+    assert (result.exit_code, result.stdout.count("is kept")) == (2, 0)
+    assert "pupil hears 3 s at a time" in result.stderr
+    result = run("train", "--arch", "ridge", "--teacher", "zoo/sounds", "--zoo", zoo)
+    assert (result.exit_code, "ridge is fitted" in result.stderr) == (2, True)
+
+
 def test_net_that_fails_does_not_end_the_comparison(
     inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
