@@ -37,7 +37,8 @@ def test_a_card_learns_temperature_and_trust_of_the_validation_split(
     expected = calibration.calibrate(given.probs, given.truth, wanted=0.5)
     assert card.temperature == pytest.approx(expected.temperature)
     assert card.temperature != 1
-    assert card.trust is not None and expected.trust is not None
+    assert card.trust is not None
+    assert expected.trust is not None
     assert asdict(card.trust) == pytest.approx(asdict(expected.trust))
     # Its answers, and so its figures, are the same.
     assert card.figures == load_card(plain).figures
