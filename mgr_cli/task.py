@@ -244,10 +244,15 @@ def _running_average(net: nn.Module, decay: float) -> AveragedModel:
     """Make the average, whose first steps forget faster: else it long remembers the beginning.
 
     After n steps it decays by ``min(decay, (1 + n) / (10 + n))``, as TensorFlow's
-    ``ExponentialMovingAverage`` does when it is told n.
+    ``ExponentialMovingAverage`` does when it is told n. Whole numbers, such as places in a table,
+    are those of the net.
     """
 
     def move(kept: list[Tensor], seen: list[Tensor], n_averaged: Tensor | int) -> None:
+        if not kept[0].is_floating_point():  # all of a call are of one type
+            for mine, its in zip(kept, seen, strict=True):
+                mine.copy_(its)
+            return
         n = float(n_averaged)
         step = get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))  # type: ignore[no-untyped-call]
         step(kept, seen, n_averaged)

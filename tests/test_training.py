@@ -449,6 +449,16 @@ def test_validated_weights_are_the_running_average() -> None:
     assert float(net.weight.detach()) == 4.0
 
 
+def test_whole_numbers_of_a_net_are_not_averaged() -> None:
+    """A place in a table would become the one before it, bit by bit."""
+    net = nn.Linear(2, 2)
+    net.register_buffer("places", torch.tensor([7, 1_000]))
+    task = tiny.task(net, replace(tiny.RECIPE, ema=0.9), n_classes=2)
+    for _ in range(50):
+        task.on_train_batch_end()
+    assert task.validated.get_buffer("places").tolist() == [7, 1_000]
+
+
 def test_without_average_the_net_itself_is_validated() -> None:
     net = Scalar()
     step = tiny.task(net, Recipe(ema=0.0), n_classes=2)

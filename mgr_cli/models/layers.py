@@ -1,7 +1,10 @@
 """What several families of nets are made of."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -43,3 +46,9 @@ class Classifier(nn.Module):
         """Map what `embed` takes to logits (batch, n_classes)."""
         logits: Tensor = self.head(self.embed(*inputs))
         return logits
+
+
+def in_float32(x: Tensor) -> AbstractContextManager[Any]:
+    """Return what keeps a computation from a trainer's bfloat16, which has two to three digits."""
+    # A meta tensor, which has a shape alone, cannot be asked.
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)

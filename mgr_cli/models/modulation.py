@@ -18,13 +18,14 @@ G. Tzanetakis, P. Cook, "Musical genre classification of audio signals", IEEE Tr
 Speech and Audio Processing 10(5), 2002, section III: means and variances over a texture window.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mgr_cli.models.layers import Classifier, check, head
+from mgr_cli.models.layers import Classifier, check, head, in_float32
 
 GROUPS = 16  # of neighbouring bands
 CEPSTRA, MODULATED = 40, 20  # cepstral coefficients; the first of them, whose rhythm is looked at
@@ -67,28 +68,27 @@ class Statistics(nn.Module):
         sizes = (*rows, GROUPS * n_bands, self._n_modulated * n_bands)
         self.dim = sum(sizes)
         self.norm = nn.BatchNorm1d(self.dim, affine=False, momentum=0.02)
-        loudness = torch.cat([torch.full((size,), 6 * size**-0.5) for size in sizes])
-        self.register_buffer("loudness", loudness)
+        self.register_buffer("loudness", loudness(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, n_mels, n_frames) to (batch, dim)."""
-        x = DECIBELS * x
-        cepstra = self.cosines @ x
-        whole = x[:, : GROUPS * self._step]  # what makes no group is left over
-        grouped = torch.unflatten(whole, 1, (GROUPS, self._step))
-        rises = _steps(x).relu()
-        found = torch.cat(
-            [
-                cepstra.mean(dim=2), _deviation(cepstra), _deviation(_steps(cepstra)),
-                *_mean_and_deviation(grouped.amax(dim=2) - grouped.amin(dim=2)),
-                *_mean_and_deviation(rises),
-                self._modulation(grouped.mean(dim=2)),
-                self._modulation(cepstra[:, : self._n_modulated]),
-            ],
-            dim=1,
-        )  # fmt: skip
-        standard: Tensor = self.norm(found)
-        return standard.clamp(-OUTLIER, OUTLIER) * self.loudness
+        with in_float32(x):
+            x = DECIBELS * x.float()
+            cepstra = self.cosines @ x
+            whole = x[:, : GROUPS * self._step]  # what makes no group is left over
+            grouped = torch.unflatten(whole, 1, (GROUPS, self._step))
+            rises = _steps(x).relu()
+            found = torch.cat(
+                [
+                    cepstra.mean(dim=2), _deviation(cepstra), _deviation(_steps(cepstra)),
+                    *_mean_and_deviation(grouped.amax(dim=2) - grouped.amin(dim=2)),
+                    *_mean_and_deviation(rises),
+                    self._modulation(grouped.mean(dim=2)),
+                    self._modulation(cepstra[:, : self._n_modulated]),
+                ],
+                dim=1,
+            )  # fmt: skip
+            return levelled(found, self.norm, self.loudness)
 
     def _modulation(self, x: Tensor) -> Tensor:
         """Map (batch, rows, n_frames) to logarithms of how much each swells at which rate."""
@@ -119,6 +119,17 @@ class Modulation(Classifier):
 def modulation(*, n_mels: int, n_frames: int, n_classes: int, dropout: float = 0.0) -> Modulation:
     """Make the net; what it takes has `n_frames` frames, no more and no fewer."""
     return Modulation(n_mels=n_mels, n_frames=n_frames, n_classes=n_classes, dropout=dropout)
+
+
+def loudness(sizes: Sequence[int]) -> Tensor:
+    """Return factors (sum of sizes,) that make families of so many statistics equally loud."""
+    return torch.cat([torch.full((size,), 6 * size**-0.5) for size in sizes])
+
+
+def levelled(found: Tensor, norm: nn.Module, factors: Tensor) -> Tensor:
+    """Standardise statistics (batch, dim), cut outliers off, and weigh what is left."""
+    standard: Tensor = norm(found)
+    return standard.clamp(-OUTLIER, OUTLIER) * factors
 
 
 def _deviation(x: Tensor) -> Tensor:

@@ -219,6 +219,11 @@ NETS = (
         "after Lee et al., IEEE Transactions on Multimedia 2009", _LONG,
     ),
     Architecture(
+        "covariance", "mgr_cli.models.covariance:covariance", _LEVELS, _STATISTICS,
+        "modulation and how bands move together, harmonic and percussive parts, one linear layer",
+        "after Li et al., CVPR 2018 (covariance pooling)", _LONG,
+    ),
+    Architecture(
         "committee", "mgr_cli.models.committee:committee", _LEVELS, replace(_RESIDUAL, epochs=40),
         "several nets side by side, the geometric mean of their probabilities",
         "after Lakshminarayanan et al., NeurIPS 2017", _LONG,

@@ -34,8 +34,8 @@ MAX_DIMENSIONS = 8  # of a tensor
 
 _PLAIN = """
 Abs Add ArgMax Cast Clip Concat Constant ConstantOfShape Conv Div Equal Erf Exp Expand Flatten GRU
-Gather Gemm Identity LSTM LayerNormalization Less Log LogSoftmax MatMul MaxPool Mod Mul Neg Not Pad
-Pow Reciprocal ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize
+Gather Gemm Identity LSTM LayerNormalization Less Log LogSoftmax MatMul Max MaxPool Min Mod Mul Neg
+Not Pad Pow Reciprocal ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize
 Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Sum Transpose Unsqueeze Where BatchNormalization
 """
 _CLASSICAL = """

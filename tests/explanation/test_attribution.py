@@ -32,6 +32,7 @@ from tests import tiny
 N_MELS, N_FRAMES, RATE, HOP = 64, 39, 8_000, 400
 SPEC = FeatureSpec(sample_rate=RATE, n_fft=512, hop_length=HOP, n_mels=N_MELS)
 N_SAMPLES = N_FRAMES * HOP
+STATISTICS = ("modulation", "covariance")  # which are no maps
 HEARING = [name for name, row in ARCHITECTURES.items() if row.segments is not None]
 
 # The last maps with time, by name of the module; of mm-crnn one of each encoder.
@@ -179,15 +180,15 @@ def test_grad_cam_is_captums_of_the_last_maps_drawn_on_the_picture(
 @pytest.mark.parametrize("name", HEARING)
 def test_every_net_is_asked_by_every_method(name: str) -> None:
     masked, inputs = masked_of(name)
-    assert has_maps(masked.model, inputs) == (name != "modulation")
-    if name not in ("vit", "modulation"):
+    assert has_maps(masked.model, inputs) == (name not in STATISTICS)
+    if name not in ("vit", *STATISTICS):
         named = {module: key for key, module in masked.model.named_modules()}
         assert [named[module] for module in last_maps(masked.model, inputs)] == LAST[name]
     ones = torch.ones(2, N_MELS, N_FRAMES)
     changes = masked.logits(ones, *inputs) - masked.logits(0 * ones, *inputs)
     for method in METHODS:
-        if name == "modulation" and method == "grad-cam":
-            continue  # statistics are no maps
+        if name in STATISTICS and method == "grad-cam":
+            continue
         values = attribute(method, masked, inputs, [0, 1], sizes=(32, 20), strides=(32, 19))
         assert values.shape == (2, 2, N_MELS, N_FRAMES)
         assert values.dtype == np.float32

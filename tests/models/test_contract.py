@@ -24,9 +24,10 @@ SEGMENTS = SegmentSpec(seconds=1.0)
 # encoder, which drop an odd frame; all other poolings keep it.
 MIN_FRAMES = {
     "cnn2d": 4, "cnn2d-gru": 4, "cnn2d-lstm": 4, "modulation": 4, "committee": 4,
+    "covariance": 5,
 }  # fmt: skip
 # Of segments, that for which they were made.
-ONE_LENGTH = ("kostrzewa", "cnn-deep", "vit", "modulation", "committee")
+ONE_LENGTH = ("kostrzewa", "cnn-deep", "vit", "modulation", "covariance", "committee")
 HOP_LENGTH = 16  # samples a frame of the waveforms here
 N_COLUMNS = 21
 
@@ -192,7 +193,8 @@ TIME_FREQUENCY_ENCODER = (
 # channels each. The last block of the residual net steps over its input, so it has a
 # 1 × 1 short cut though its width stays: 96 · 96 weights and 2 · 96 of its norm.
 # 39 frames have 20 bins of modulation, in 10 bands.
-MODULATION = linear(3 * 40 + 2 * 16 + 2 * 128 + 10 * (16 + 20), 10)
+MODULATED = 3 * 40 + 2 * 16 + 2 * 128 + 10 * (16 + 20)
+MODULATION = linear(MODULATED, 10)
 COUNTS = {
     "cnn1d-gru": time_encoder(128) + recurrent(3, 256, 128) + linear(128, 10),
     "cnn1d-lstm": time_encoder(128) + recurrent(4, 256, 128) + linear(128, 10),
@@ -205,6 +207,7 @@ COUNTS = {
     "crnn": 438_346,
     "vit": 2_725_834,
     "modulation": MODULATION,
+    "covariance": linear(MODULATED + 2 * (32 * 33 // 2) + 4 * 32, 10),
     "committee": MODULATION + 350_482,  # of the short-chunk-resnet
     "cnn-segment": 241_992 + 2 * 129,  # counted for 8 classes in test_plain
     # 719,552 in its convolutions and norms; 39 frames leave 4 bands and 1 frame of 128 maps.
