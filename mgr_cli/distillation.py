@@ -2,8 +2,8 @@
 
 A teacher is asked about every segment of a step as the net gets it, cropped, changed and mixed, and
 a share of the targets is what it says (`Recipe.teacher_share`). It tells what resembles what, which
-a label does not; asked about what no track has, its certainty of the tracks that it has learnt by
-heart does no harm. So a committee becomes one net that answers nearly as well.
+a label does not. It has learnt the same tracks by heart, and is sure of them; of mixtures, which no
+track is, it can say more.
 
 References
 ----------

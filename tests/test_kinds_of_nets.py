@@ -17,6 +17,7 @@ from mgr_cli.prediction import Predictor
 from mgr_cli.preparation import prepare
 from mgr_cli.trainer import Machine
 from mgr_cli.zoo import entries
+from mgr_cli.zoo import golden as golden_sample
 from mgr_cli.zoo.card import load_card
 from tests import audio_files, tiny
 
@@ -96,7 +97,7 @@ def test_file_is_judged_as_the_prepared_track_is(
 
 def test_entry_is_what_its_card_says(entry: Path) -> None:
     card = load_card(entry)
-    assert entries.verify(entry).difference <= entries.GOLDEN_TOLERANCE
+    assert entries.verify(entry).difference <= golden_sample.TOLERANCE
     assert card.eats == {
         "wave-cnn1d": ("waveform",), "mm-crnn": ("log-mel", "waveform"), "ffnn": ("handcrafted",)
     }[entry.name]  # fmt: skip

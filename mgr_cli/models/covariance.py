@@ -104,8 +104,8 @@ def square_root(matrix: Tensor, one: Tensor) -> Tensor:
     `one` is the identity (n, n).
 
     By the iteration of Newton and Schulz, products of matrices alone, which graphs have and
-    processors are good at. It doubles the right digits once all eigenvalues are near 1; until
-    then those of the smallest, a ten-thousandth of the trace at the least, grow by 9/4 a time.
+    processors are good at. Its steps are enough for eigenvalues from a ten-thousandth of the trace
+    on; the roots of smaller ones come out too small, and none becomes infinite.
 
     References
     ----------

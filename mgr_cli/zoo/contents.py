@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 from mgr_cli.config import MAX_CARD_BYTES, MAX_WEIGHTS_BYTES
-from mgr_cli.zoo import backbones, weights
+from mgr_cli.zoo import backbones, golden, weights
 from mgr_cli.zoo.card import CARD, Card
-from mgr_cli.zoo.entries import GOLDEN
 from mgr_cli.zoo.graphs import GRAPH
 from mgr_cli.zoo.sessions import MAX_GRAPH_BYTES
 
@@ -17,7 +16,7 @@ LIMITS: Mapping[str, int] = {
     CARD: MAX_CARD_BYTES,
     weights.WEIGHTS: MAX_WEIGHTS_BYTES,
     weights.PIPELINE: MAX_WEIGHTS_BYTES,
-    GOLDEN: 2**26,  # two segments of 2^22 values, and what a net makes of them
+    golden.FILE: 2**26,  # two segments of 2^22 values, and what a net makes of them
     GRAPH: MAX_GRAPH_BYTES,
     backbones.WEIGHTS: MAX_WEIGHTS_BYTES,
     backbones.SETTINGS: MAX_CARD_BYTES,

@@ -1,11 +1,8 @@
 """Entries: where they lie, how one is chosen, saved, loaded and verified.
 
 An entry is a folder with `card.json`, `model.safetensors`, `golden.safetensors` and, of most
-models, `model.onnx`, see `graphs`. The golden file holds an input with the embedding and logits
-that the net gave for it when it was saved. New entries go to one place; they are looked for in
+models, `model.onnx`, see `golden` and `graphs`. New entries go to one place; they are looked for in
 several, the ones shipped with the package last.
-
-The golden input is drawn so that half precision holds it, and is kept in it, see `halves`.
 """
 
 import shutil
@@ -19,24 +16,16 @@ from pathlib import Path
 
 import numpy as np
 from platformdirs import user_data_path
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-from safetensors.numpy import save as to_bytes
 
 from mgr_cli.errors import ZooError
 from mgr_cli.files import is_plain_name
 from mgr_cli.inputs import Arrays
-from mgr_cli.zoo import weights
+from mgr_cli.zoo import golden, weights
 from mgr_cli.zoo.card import CARD, Card, load_card, save_card
-from mgr_cli.zoo.halves import compact
 from mgr_cli.zoo.tensors import one_line
 
-GOLDEN = "golden.safetensors"
 DEFAULT = "default.txt"  # beside the entries: the name that `predict` takes unasked
-GOLDEN_BATCH = 2
 MAX_NAME = 100  # letters
-LARGE_SEGMENT = 2**18  # values; of larger ones a single one is kept, 1 MB for 2^19 samples
-GOLDEN_TOLERANCE = 1e-4  # of logits of order 1: other CPUs and thread counts add up otherwise
 
 
 @dataclass(frozen=True)
@@ -202,15 +191,8 @@ def save(
     """
     with arriving(card.name, zoo) as part:
         said = weights.save_model(part, model, zoo)
-        n_segments = 1 if card.inputs.n_values > LARGE_SEGMENT else GOLDEN_BATCH
-        inputs = tuple(
-            rng.standard_normal((n_segments, *shape), np.float32)
-            .astype(np.float16)
-            .astype(np.float32)
-            for shape in card.inputs.shapes
-        )
-        (part / GOLDEN).write_bytes(to_bytes(_small(weights.sample(model, card, inputs))))
-        card = card.model_copy(update={**said, "golden": weights.digested(part / GOLDEN)})
+        file, inputs = golden.save(part, card, model, rng=rng)
+        card = card.model_copy(update={**said, "golden": file})
         if with_graph:
             card = _with_graph(part, card, model, inputs, rng=rng)
         save_card(part, card)
@@ -227,7 +209,7 @@ def add_graph(folder: Path) -> Card:
     """
     card = load_card(folder)
     model = weights.load_model(folder, card)
-    inputs, _ = _golden(folder, card)
+    inputs = golden.inputs(folder, card)
     card = _with_graph(folder, card, model, inputs, rng=np.random.default_rng(0))
     save_card(folder, card)
     return card
@@ -288,23 +270,12 @@ def verify(folder: Path) -> Soundness:
     ------
     ZooError
         If a digest differs, the golden sample is not one of this net, a difference is above
-        `GOLDEN_TOLERANCE`, or above `graphs.TOLERANCE` of the graph's, or no number.
+        `golden.TOLERANCE`, or above `graphs.TOLERANCE` of the graph's, or no number.
     """
     card = load_card(folder)
     model = weights.load_model(folder, card)
-    inputs, golden = _golden(folder, card)
-    try:
-        computed = weights.sample(model, card, inputs)
-        results = computed.keys() & set(weights.RESULTS)
-        # np.max, unlike max, keeps NaN.
-        difference = float(np.max([np.abs(computed[key] - golden[key]).max() for key in results]))
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise _no_golden(folder, card, error) from error
-    if not difference <= GOLDEN_TOLERANCE:
-        raise ZooError(
-            f"{folder}: differs from its golden sample by {difference:.1e}, "
-            f"more than {GOLDEN_TOLERANCE:.0e}"
-        )
+    difference = golden.difference(folder, card, model)
+    inputs = golden.inputs(folder, card)
     return Soundness(difference, _graph_difference(folder, card, model, inputs))
 
 
@@ -323,29 +294,3 @@ def _graph_difference(
             f"more than {graphs.TOLERANCE:.0e}"
         )
     return found
-
-
-def _golden(folder: Path, card: Card) -> tuple[Arrays, dict[str, np.ndarray]]:
-    """Read the golden sample: its inputs, and all of it by name."""
-    path = weights.checked(folder, card.golden)
-    try:
-        golden = load_file(path)
-        drawn = [golden[weights.input_name(place)] for place in range(len(card.eats))]
-        inputs = tuple(x.astype(np.float32) if x.dtype == np.float16 else x for x in drawn)
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise _no_golden(folder, card, error) from error
-    return inputs, golden
-
-
-def _small(golden: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Put the inputs of a golden sample into half the space; what came of them stays exact."""
-    return {
-        name: values if name in weights.RESULTS else compact(values)
-        for name, values in golden.items()
-    }
-
-
-def _no_golden(folder: Path, card: Card, error: Exception) -> ZooError:
-    return ZooError(
-        f"{folder / card.golden.file}: no golden sample of this net ({one_line(error)})"
-    )

@@ -50,6 +50,11 @@ def compact(values: np.ndarray) -> np.ndarray:
     return half if is_exact else values
 
 
+def widened(values: np.ndarray) -> np.ndarray:
+    """Return float32 of what is in half precision, and anything else as it is."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
 def rounded(net: "nn.Module") -> "nn.Module":
     """Return a copy of a net whose parameters half precision holds exactly, in float32.
 

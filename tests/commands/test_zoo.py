@@ -17,6 +17,7 @@ from mgr_cli.intervals import Estimate
 from mgr_cli.models.fitted import n_parameters
 from mgr_cli.trust import Trust
 from mgr_cli.zoo import entries, weights
+from mgr_cli.zoo import golden as golden_sample
 from mgr_cli.zoo.card import Assessment, load_card, save_card
 from tests import tiny
 from tests.commands.workspace import run
@@ -308,7 +309,7 @@ def test_a_linked_entry_is_removed_and_what_it_leads_to_stays(zoo: Path) -> None
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_shipped_entry_still_computes_what_it_computed(folder: Path) -> None:
-    assert entries.verify(folder).difference <= entries.GOLDEN_TOLERANCE
+    assert entries.verify(folder).difference <= golden_sample.TOLERANCE
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)

@@ -14,6 +14,7 @@ from mgr_cli.models.layers import Classifier
 from mgr_cli.models.registry import ARCHITECTURES
 from mgr_cli.models.residual import ShortChunkResNet
 from mgr_cli.zoo import entries, weights
+from mgr_cli.zoo import golden as golden_sample
 from mgr_cli.zoo.card import Card, load_card
 from tests import tiny
 
@@ -159,7 +160,7 @@ def test_saved_and_loaded_net_is_equal_to_the_bit(name: str, tmp_path: Path) -> 
     for key, value in expected.items():
         assert torch.equal(value, found[key]), key
         assert value.dtype == found[key].dtype, key
-    assert entries.verify(folder).difference <= entries.GOLDEN_TOLERANCE
+    assert entries.verify(folder).difference <= golden_sample.TOLERANCE
 
 
 # The counts by hand. A convolution without bias has kernel · inputs · outputs weights, a

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mgr_cli import files
 from mgr_cli.errors import ZooError
 from mgr_cli.zoo import entries, weights
+from mgr_cli.zoo import golden as golden_sample
 from mgr_cli.zoo.card import CARD, Graph, WeightsFile, load_card, save_card
 from mgr_cli.zoo.graphs import GRAPH
 from tests import tiny
@@ -46,7 +47,7 @@ def sign(folder: Path) -> None:
     """Write the digests of the files as they are now to the card."""
     signed = {
         key: WeightsFile(file=name, sha256=files.sha256(folder / name))
-        for key, name in (("weights", weights.WEIGHTS), ("golden", entries.GOLDEN))
+        for key, name in (("weights", weights.WEIGHTS), ("golden", golden_sample.FILE))
     }
     save_card(folder, load_card(folder).model_copy(update=signed))
 
@@ -76,8 +77,8 @@ def test_a_saved_entry_is_a_card_weights_and_a_golden_sample(zoo: Path) -> None:
 
 
 def test_the_golden_sample_is_what_the_net_says(entry: Path) -> None:
-    golden = load_file(entry / entries.GOLDEN)
-    assert golden["input"].shape == (entries.GOLDEN_BATCH, 16, tiny.LENGTH)
+    golden = load_file(entry / golden_sample.FILE)
+    assert golden["input"].shape == (golden_sample.BATCH, 16, tiny.LENGTH)
     x = torch.from_numpy(golden["input"])
     net = load(entry)
     with torch.inference_mode():
@@ -87,7 +88,7 @@ def test_the_golden_sample_is_what_the_net_says(entry: Path) -> None:
 
 def test_what_is_saved_twice_has_the_same_bytes(zoo: Path) -> None:
     one, two = saved(zoo / "a", with_graph=True), saved(zoo / "b", with_graph=True)
-    for name in (CARD, weights.WEIGHTS, entries.GOLDEN, GRAPH):
+    for name in (CARD, weights.WEIGHTS, golden_sample.FILE, GRAPH):
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
@@ -250,7 +251,7 @@ def test_a_pickle_is_never_opened(entry: Path, tmp_path: Path) -> None:
         lambda path: path.write_bytes(pickle.dumps(Bomb(exploded))),
         lambda path: torch.save({"weight": Bomb(exploded)}, path),
     ):
-        for name in (weights.WEIGHTS, entries.GOLDEN):
+        for name in (weights.WEIGHTS, golden_sample.FILE):
             folder = tiny.entry(tmp_path / f"zoo-{len(list(tmp_path.iterdir()))}")
             write(folder / name)
             sign(folder)
@@ -306,9 +307,9 @@ def test_a_weight_that_is_no_number_is_noticed(entry: Path) -> None:
 
 
 def test_a_changed_golden_sample_is_noticed(entry: Path) -> None:
-    golden = load_file(entry / entries.GOLDEN)
+    golden = load_file(entry / golden_sample.FILE)
     golden["logits"][0, 0] += 1
-    save_file(golden, entry / entries.GOLDEN)
+    save_file(golden, entry / golden_sample.FILE)
     with pytest.raises(ZooError, match=r"golden\.safetensors: its digest"):
         entries.verify(entry)
     sign(entry)
@@ -320,8 +321,8 @@ def test_a_changed_golden_sample_is_noticed(entry: Path) -> None:
     "case", ["no input", "no logits", "other bands", "other type", "truncated"]
 )
 def test_a_golden_sample_of_something_else_is_a_zoo_error(entry: Path, case: str) -> None:
-    golden = load_file(entry / entries.GOLDEN)
-    path = entry / entries.GOLDEN
+    golden = load_file(entry / golden_sample.FILE)
+    path = entry / golden_sample.FILE
     match case:
         case "no input":
             del golden["input"]

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from mgr_cli.errors import ZooError
 from mgr_cli.intervals import Estimate
 from mgr_cli.zoo import arrivals, entries, hub
+from mgr_cli.zoo import golden as golden_sample
 from mgr_cli.zoo.card import Assessment, Card, load_card, save_card
 from mgr_cli.zoo.exports import Format, default_name, export
 from tests import tiny
@@ -51,7 +52,7 @@ def test_an_onnx_file_runs_alone_and_says_what_the_entry_says(
     monkeypatch.chdir(tmp_path)
     assert [path.name for path in Path().iterdir()] == ["away.onnx"]
     session = onnxruntime.InferenceSession("away.onnx", providers=["CPUExecutionProvider"])
-    golden = load_file(zoo / "tiny" / entries.GOLDEN)
+    golden = load_file(zoo / "tiny" / golden_sample.FILE)
     (logits,) = session.run(None, {"input": golden["input"]})
     assert logits.shape == (2, 3)
     assert np.abs(logits - golden["logits"]).max() < 1e-5  # float32 sums in another order
@@ -62,7 +63,7 @@ def test_a_pipelines_onnx_file_gives_probabilities(tmp_path: Path) -> None:
     card = entries.add_graph(folder)
     export(folder, "onnx", tmp_path / "x.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "x.onnx", providers=["CPUExecutionProvider"])
-    golden = load_file(folder / entries.GOLDEN)
+    golden = load_file(folder / golden_sample.FILE)
     (probabilities,) = session.run(None, {"input": golden["input"]})
     assert session.get_outputs()[0].shape == ["batch", len(card.classes)]
     assert np.abs(probabilities - golden["probabilities"]).max() < 1e-5  # as graphs.TOLERANCE
@@ -91,8 +92,8 @@ def test_an_entry_without_a_graph_has_no_onnx_file_and_says_why(zoo: Path, tmp_p
 def test_a_packed_entry_has_the_same_bytes_each_time(zoo: Path, tmp_path: Path) -> None:
     export(zoo / "tiny", "safetensors", tmp_path / "a.zip")
     other = arrivals.admit(tmp_path / "a.zip", [tmp_path / "other"])
-    os.utime(other / entries.GOLDEN, (10**9, 10**9))
-    (other / entries.GOLDEN).chmod(0o600)
+    os.utime(other / golden_sample.FILE, (10**9, 10**9))
+    (other / golden_sample.FILE).chmod(0o600)
     export(other, "safetensors", tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     with ZipFile(tmp_path / "a.zip") as archive:

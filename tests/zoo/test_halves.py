@@ -17,6 +17,7 @@ from torch import nn
 from mgr_cli import files
 from mgr_cli.errors import ZooError
 from mgr_cli.zoo import arrivals, entries, halves, sessions, weights
+from mgr_cli.zoo import golden as golden_sample
 from mgr_cli.zoo.card import WeightsFile, load_card, save_card
 from mgr_cli.zoo.exports import export
 from tests import tiny
@@ -145,7 +146,7 @@ def test_a_rounded_net_is_kept_in_half_precision_and_is_the_same_net(zoo: Path) 
 
 
 def test_golden_inputs_are_halved_and_what_came_of_them_is_not(zoo: Path) -> None:
-    golden = load_file(zoo / "half" / entries.GOLDEN)
+    golden = load_file(zoo / "half" / golden_sample.FILE)
     assert {key: str(value.dtype) for key, value in golden.items()} == {
         "input": "float16", "embedding": "float32", "logits": "float32",
     }  # fmt: skip
@@ -164,27 +165,27 @@ def test_golden_results_stay_float32_even_where_half_precision_holds_them(
     folder = entries.save(
         tiny.card(), net, tmp_path, rng=np.random.default_rng(0), with_graph=False
     )
-    golden = load_file(folder / entries.GOLDEN)
+    golden = load_file(folder / golden_sample.FILE)
     assert not golden["logits"].any()
     assert golden["logits"].dtype == golden["embedding"].dtype == np.float32
     assert set(types(folder / weights.WEIGHTS).values()) >= {"F16", "I64"}
 
 
 def test_a_golden_input_of_before_still_verifies(half: Path) -> None:
-    golden = load_tensors(half / entries.GOLDEN)
+    golden = load_tensors(half / golden_sample.FILE)
     rng = torch.Generator().manual_seed(1)
     x = torch.randn(golden["input"].shape, generator=rng)  # that half precision cannot hold
     net = weights.load_net(half, load_card(half))
     with torch.inference_mode():
         made = {"input": x, "embedding": net.embed(x), "logits": net(x)}  # type: ignore[operator]
-    save_file({key: value.clone() for key, value in made.items()}, half / entries.GOLDEN)
-    said = {"golden": weights.digested(half / entries.GOLDEN)}
+    save_file({key: value.clone() for key, value in made.items()}, half / golden_sample.FILE)
+    said = {"golden": weights.digested(half / golden_sample.FILE)}
     save_card(half, load_card(half).model_copy(update=said))
     assert entries.verify(half).difference == 0
 
 
 def test_such_entries_travel(half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    golden = load_file(half / entries.GOLDEN)
+    golden = load_file(half / golden_sample.FILE)
     export(half, "safetensors", tmp_path / "half.zip")
     export(half, "hf", tmp_path / "folder")
     for place, given in enumerate(("half.zip", "folder")):
