@@ -35,6 +35,7 @@ VIEWS: tuple[View, ...] = get_args(View)
 
 Engine = Literal["local", "dask", "ray", "spark"]
 Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16"]
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 TagMode = Literal["fill", "replace", "append"]
 

@@ -14,12 +14,13 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger
 
-from mgr_cli.config import Device, Progress, Recipe
+from mgr_cli.config import Device, Precision, Progress, Recipe
 from mgr_cli.errors import TrainingError
 from mgr_cli.files import replacing
 from mgr_cli.prediction import chosen_device
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of malloc.h
+LIGHTNINGS = {"float32": "32", "bfloat16": "bf16-mixed"}  # what it calls precisions
 NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16")  # on other CPUs it is emulated, and slower
 
 
@@ -39,12 +40,16 @@ class Machine:
         Machines; on each the same command is started, see the README.
     compile : bool
         Whether the net is compiled by `torch.compile`, which takes a minute and a C++ compiler.
+    precision : {"auto", "float32", "bfloat16"}
+        In which most products are computed; auto takes what is fastest, see `fastest_precision`.
+        Two machines come to the same weights, but for roundings, in the same precision alone.
     """
 
     device: Device = "auto"
     devices: int = 1
     nodes: int = 1
     compile: bool = False
+    precision: Precision = "auto"
 
 
 def make(
@@ -73,6 +78,7 @@ def make(
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     chosen = chosen_device(machine.device)
+    precision = LIGHTNINGS.get(machine.precision) or fastest_precision(chosen)
     return L.Trainer(
         max_epochs=recipe.epochs,
         accelerator=chosen,
@@ -80,7 +86,7 @@ def make(
         num_nodes=machine.nodes,
         strategy="ddp" if machine.devices * machine.nodes > 1 else "auto",
         use_distributed_sampler=False,  # `batches.Shares` keeps the batches of one
-        precision=fastest_precision(chosen),  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]
         gradient_clip_val=recipe.clip or None,
         callbacks=[*_early_stopping(recipe), *callbacks],
         default_root_dir=Path.cwd(),

@@ -4,12 +4,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from mgr_cli import trainer, training
+from mgr_cli.config import Precision
 from mgr_cli.errors import TrainingError
 from mgr_cli.trainer import Machine
 from mgr_cli.training import Trained
@@ -52,13 +54,26 @@ def test_net_that_cannot_be_compiled_is_told_in_one_line(
 
 @pytest.mark.slow
 def test_compiled_net_learns_the_same(tmp_path: Path) -> None:
-    plain = train(tmp_path, Machine(device="cpu"))
-    compiled = train(tmp_path, Machine(device="cpu", compile=True))
+    plain = train(tmp_path, Machine(device="cpu", precision="float32"))
+    compiled = train(tmp_path, Machine(device="cpu", precision="float32", compile=True))
     assert list(plain.net.state_dict()) == list(compiled.net.state_dict())
     # Fused kernels round otherwise, and Adam divides by roots of small numbers.
     for one, other in zip(plain.history, compiled.history, strict=True):
         np.testing.assert_allclose(other.train_loss, one.train_loss, rtol=1e-3)
         np.testing.assert_allclose(other.valid_loss, one.valid_loss, rtol=1e-2)
+
+
+@pytest.mark.parametrize("fastest", ["32", "bf16-mixed"])
+def test_precision_is_the_fastest_or_the_one_that_is_wanted(
+    fastest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "fastest_precision", lambda device: fastest)
+    made = {
+        wanted: trainer.make(tiny.RECIPE, Machine("cpu", precision=wanted), callbacks=[]).precision
+        for wanted in get_args(Precision)
+    }
+    own = {"32": "32-true", "bf16-mixed": "bf16-mixed"}[fastest]
+    assert made == {"auto": own, "float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 def test_freed_memory_is_kept_where_the_c_library_can_be_asked(tmp_path: Path) -> None:

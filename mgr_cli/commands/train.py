@@ -7,7 +7,7 @@ import typer
 
 from mgr_cli.commands import console, options
 from mgr_cli.commands.rivals import ALL_CLASSICAL, ALL_OF
-from mgr_cli.config import SEED, LoggerName
+from mgr_cli.config import SEED, LoggerName, Precision
 from mgr_cli.models.grids import N_FOLDS
 from mgr_cli.models.registry import (
     ARCHITECTURES,
@@ -140,6 +140,12 @@ def command(
     compile: Annotated[
         bool, typer.Option("--compile", help="Compile the net with torch.compile.")
     ] = False,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            "--precision", help="Of most products; auto is bfloat16 where the processor has it."
+        ),
+    ] = "auto",
     logger: Annotated[
         LoggerName | None,
         typer.Option("--logger", help="Who keeps the curves, beside the entry (default: none)."),
@@ -223,7 +229,9 @@ def command(
         dataset, place, seed=seed, resume=resume, licence=licence, minutes=minutes, half=half,
         logger=logger,
         teacher=distillation.load(entries.find(teacher, entries.places(zoo))) if teacher else None,
-        machine=trainer.Machine(device=device, devices=devices, nodes=nodes, compile=compile),
+        machine=trainer.Machine(
+            device=device, devices=devices, nodes=nodes, compile=compile, precision=precision
+        ),
     )  # fmt: skip
     if row == ALL:
         runs.compare(plans, order)
