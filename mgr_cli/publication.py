@@ -133,7 +133,8 @@ def shelve(
     The card has no figures yet, and says of files `NOTHING`; the rest is as for `publish`.
     """
     predictor = Predictor(card, weights.score_with(model, card))
-    valid = evaluate(predictor, dataset, split="valid", seed=card.seed, progress=progress)
+    # Its intervals by the seed that `mgr eval` has unasked, whatever the net was trained with.
+    valid = evaluate(predictor, dataset, split="valid", progress=progress)
     changes = recorded(card, valid)
     if len(valid.tracks) >= FEWEST_CALIBRATED:
         changes |= learned(card, calibrate(valid, valid, wanted=precision))
