@@ -40,6 +40,7 @@ _SOLIDS = ("circle", "square", "diamond")
 _SIDE = 6.2  # inches, of a map of two dimensions
 _NAME = 24  # characters of a genre that are shown
 _HEIGHT = 720  # pixels, of the map on the page
+_TICKS, _LINE = 50, 19  # pixels that labels of ticks are wide, and a line of a caption is high
 _IN_A_COLUMN = 26  # genres of the legend
 
 _HELP = (
@@ -101,8 +102,8 @@ def document(found: Map, *, title: str) -> page.Html:
     figure = go.Figure([_trace(found, label, right) for label in range(len(found.genres))
                         for right in (True, False) if _own(found, label, right)])  # fmt: skip
     figure.update_layout(
-        _axes(found), template="plotly_white", hovermode="closest", hoverlabel={"align": "left"},
-        margin={"l": 10, "r": 10, "t": 36, "b": 10}, height=_HEIGHT,
+        {"margin": {"l": 10, "r": 10, "t": 36, "b": 10}} | _axes(found),
+        template="plotly_white", hovermode="closest", hoverlabel={"align": "left"}, height=_HEIGHT,
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom",
                 "itemsizing": "constant", "font": {"size": 14}},
     )  # fmt: skip
@@ -120,12 +121,17 @@ def _axes(found: Map) -> dict[str, object]:
     """Lay out the axes; in space their captions have to be short."""
     axis: dict[str, object] = {"zeroline": False, "gridcolor": "#dddddd"}
     if len(found.axes) == 2:
+        captions = [_in_lines(caption, "<br>", 42) for caption in found.axes]
         flat: dict[str, dict[str, object]] = {
-            f"{name}axis": {**axis, "title": {"text": _in_lines(caption, "<br>", 42)}}
-            for name, caption in zip("xy", found.axes, strict=True)
+            f"{name}axis": {**axis, "title": {"text": text}}
+            for name, text in zip("xy", captions, strict=True)
         }
-        flat["yaxis"] |= {"scaleanchor": "x", "scaleratio": 1}
-        return {**flat}
+        # Its caption is as wide as it is long: left to find its margin, plotly would draw the axes,
+        # which keep their ratio, again and again.
+        lines = captions[1].count("<br>") + 1
+        flat["yaxis"] |= {"scaleanchor": "x", "scaleratio": 1, "automargin": False}
+        margin = {"l": _TICKS + _LINE * lines, "r": 10, "t": 36, "b": 10}
+        return {**flat, "margin": margin}
     scene: dict[str, object] = {
         f"{name}axis": {**axis, "title": {"text": caption.partition(" (")[0]}}
         for name, caption in zip("xyz", found.axes, strict=True)
