@@ -41,8 +41,8 @@ class Machine:
     compile : bool
         Whether the net is compiled by `torch.compile`, which takes a minute and a C++ compiler.
     precision : {"auto", "float32", "bfloat16"}
-        In which most products are computed; auto takes what is fastest, see `fastest_precision`.
-        Two machines come to the same weights, but for roundings, in the same precision alone.
+        In which most products are computed; auto takes what is fastest, see `fastest_precision`,
+        and so differs from one machine to another.
     """
 
     device: Device = "auto"

@@ -40,6 +40,7 @@ _SOLIDS = ("circle", "square", "diamond")
 _SIDE = 6.2  # inches, of a map of two dimensions
 _NAME = 24  # characters of a genre that are shown
 _HEIGHT = 720  # pixels, of the map on the page
+_MARGIN = {"l": 10, "r": 10, "t": 36, "b": 10}
 _TICKS, _LINE = 50, 19  # pixels that labels of ticks are wide, and a line of a caption is high
 _IN_A_COLUMN = 26  # genres of the legend
 
@@ -102,7 +103,7 @@ def document(found: Map, *, title: str) -> page.Html:
     figure = go.Figure([_trace(found, label, right) for label in range(len(found.genres))
                         for right in (True, False) if _own(found, label, right)])  # fmt: skip
     figure.update_layout(
-        {"margin": {"l": 10, "r": 10, "t": 36, "b": 10}} | _axes(found),
+        {"margin": _MARGIN} | _axes(found),
         template="plotly_white", hovermode="closest", hoverlabel={"align": "left"}, height=_HEIGHT,
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom",
                 "itemsizing": "constant", "font": {"size": 14}},
@@ -130,8 +131,7 @@ def _axes(found: Map) -> dict[str, object]:
         # which keep their ratio, again and again.
         lines = captions[1].count("<br>") + 1
         flat["yaxis"] |= {"scaleanchor": "x", "scaleratio": 1, "automargin": False}
-        margin = {"l": _TICKS + _LINE * lines, "r": 10, "t": 36, "b": 10}
-        return {**flat, "margin": margin}
+        return {**flat, "margin": _MARGIN | {"l": _TICKS + _LINE * lines}}
     scene: dict[str, object] = {
         f"{name}axis": {**axis, "title": {"text": caption.partition(" (")[0]}}
         for name, caption in zip("xyz", found.axes, strict=True)
