@@ -8,7 +8,7 @@ import torch
 from torch import Generator
 from torch.utils.data import BatchSampler, DataLoader
 
-from mgr_cli.config import Recipe
+from mgr_cli.config import Recipe, Split
 from mgr_cli.data.crops import Batch, CropDataset, RandomCrops, fixed_crops
 from mgr_cli.data.dataset import PreparedDataset
 from mgr_cli.errors import TrainingError
@@ -76,6 +76,19 @@ def loaders(
         loader(RandomCrops(lengths(train), length=length, seed=seed, shares=shares), rank, n_ranks),
         loader(fixed_crops(lengths(valid), length=length, hop=inputs.hop)),
     )
+
+
+def fixed(
+    dataset: PreparedDataset, inputs: Inputs, split: Split, *, batch_size: int
+) -> Iterator[Batch]:
+    """Yield the segments of a split's tracks as prediction cuts them, in order."""
+    numbers = dataset.numbers(split)
+    labels = dict(zip(numbers.tolist(), dataset.labels(numbers).tolist(), strict=True))
+    n_rows = {number: dataset.track(number).n_rows(inputs.kinds[0]) for number in labels}
+    crops = CropDataset(dataset, inputs, labels)
+    cut = fixed_crops(n_rows, length=inputs.length, hop=inputs.hop)
+    for start in range(0, len(cut), batch_size):
+        yield crops.__getitems__(cut[start : start + batch_size])
 
 
 def check(dataset: PreparedDataset) -> None:

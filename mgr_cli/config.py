@@ -255,6 +255,8 @@ class Recipe:
     ema : float
         Decay of the running average of the weights that is validated and kept, a step, less in
         the first steps; 0 is off.
+    refit : float
+        L2 penalty of a last layer that is fitted to its optimum at the end; 0 is off.
     """
 
     epochs: int = 60
@@ -287,6 +289,7 @@ class Recipe:
     copies: int = 0
     teacher_share: float = 0.5
     ema: float = 0.0
+    refit: float = 0.0
     __pydantic_config__: ClassVar[dict[str, Any]] = ON_CARDS
 
     def __post_init__(self) -> None:
@@ -320,6 +323,7 @@ class Recipe:
         _within("copies", self.copies, 0, 8)
         _within("teacher_share", self.teacher_share, 0.0, 1.0)
         _within("ema", self.ema, 0.0, 0.99999)
+        _within("refit", self.refit, 0.0, 100.0)
 
 
 # The front end of an audio dataset unless told otherwise: GTZAN's pictures (387.5 columns

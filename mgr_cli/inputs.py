@@ -64,6 +64,7 @@ class Inputs:
     ) -> None:
         self.kinds = tuple(kinds)
         self.normalisations = {kind: normalisations[kind] for kind in self.kinds}
+        self._edges = {"fmin": round(spec.fmin), "fmax": round(spec.highest)}
         self._rates = tuple(_rate(kind, spec) for kind in self.kinds)
         self._lengths = tuple(
             1 if segments is None else segments.length(rate) for rate in self._rates
@@ -82,7 +83,7 @@ class Inputs:
 
     @property
     def dimensions(self) -> dict[str, int]:
-        """Shape of what a net takes, by the names that `models.registry` has for it."""
+        """What a net needs to know of what it takes, by the names of `models.registry`."""
         found: dict[str, int] = {}
         for kind, normalisation, length in zip(
             self.kinds, self.normalisations.values(), self._lengths, strict=True
@@ -90,7 +91,7 @@ class Inputs:
             n_bands = len(normalisation.mean)
             match kind:
                 case "log-mel":
-                    found |= {"n_mels": n_bands, "n_frames": length}
+                    found |= {"n_mels": n_bands, "n_frames": length, **self._edges}
                 case "waveform":
                     found |= {"n_samples": length}
                 case "handcrafted" | "table":

@@ -26,6 +26,7 @@ from mgr_cli.errors import DivergenceError, TrainingError
 from mgr_cli.inputs import Inputs
 from mgr_cli.models import registry
 from mgr_cli.prediction import chosen_device
+from mgr_cli.refit import last_layer, refit
 from mgr_cli.task import Epoch, Task
 from mgr_cli.trainer import Machine
 
@@ -157,10 +158,13 @@ def train(
         raise TrainingError(problem or "training was stopped before its first epoch ended")
     net = task.net
     net.load_state_dict(task.best_weights)
-    if checkpoint is not None and trainer.leads():
-        checkpoint.unlink(missing_ok=True)
+    net.cpu().eval()
+    if trainer.leads():
+        plan.finish(net)
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
     return Trained(
-        net=net.cpu().eval(),
+        net=net,
         architecture=architecture,
         hyperparameters=plan.values,
         recipe=plan.recipe,
@@ -246,6 +250,8 @@ class _Plan:
         net = registry.build(
             self._architecture, self.inputs.dimensions, n_classes=n_classes, changes=self.values
         )
+        if recipe.refit:
+            last_layer(net)
         rarity = torch.from_numpy(batches.rarity(dataset))
         task = Task(
             net,
@@ -260,6 +266,18 @@ class _Plan:
         if self._machine.compile:
             net.compile(dynamic=False)
         return task
+
+    def finish(self, net: nn.Module) -> None:
+        """Fit the last layer of a trained net to its optimum, if the recipe asks for it."""
+        dataset, recipe = self._dataset, self.recipe
+        if recipe.refit:
+            weighed = recipe.balance != "none"
+            refit(
+                net,
+                batches.fixed(dataset, self.inputs, "train", batch_size=recipe.batch_size),
+                penalty=recipe.refit,
+                weights=batches.rarity(dataset).tolist() if weighed else None,
+            )
 
     def fit(
         self,

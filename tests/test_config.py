@@ -48,6 +48,7 @@ RECIPE_LIMITS: dict[str, tuple[Any, Any, Any, Any]] = {
     "copies": (0, 8, -1, 9),
     "teacher_share": (0.0, 1.0, -0.01, 1.01),
     "ema": (0.0, 0.99999, -0.1, 1.0),
+    "refit": (0.0, 100.0, -0.1, 101.0),
 }
 LIMITS: list[tuple[Any, str, tuple[Any, Any, Any, Any]]] = [
     (kind, name, limits)

@@ -27,7 +27,7 @@ def test_log_mel_is_cut_into_frames_and_normalised_band_by_band() -> None:
     made, track = inputs("log-mel"), InMemory({"log-mel": LEVELS})
     assert (made.length, made.hop, made.rate) == (10, 5, 25.0)
     assert made.starts(30) == [0, 5, 10, 15, 20]
-    assert made.dimensions == {"n_mels": 2, "n_frames": 10}
+    assert made.dimensions == {"n_mels": 2, "n_frames": 10, "fmin": 0, "fmax": 500}
     (batch,) = made.batch(made.segment(track, first) for first in (5, 20))
     assert batch.shape == (2, 2, 10)
     np.testing.assert_allclose(batch[0, 0], (np.arange(5, 15) - 1) / 2)
@@ -54,7 +54,9 @@ def test_row_of_a_table_is_a_segment() -> None:
 def test_several_kinds_are_read_from_the_same_second() -> None:
     made = inputs("log-mel", "waveform")
     track = InMemory({"log-mel": LEVELS, "waveform": WAVE})
-    assert made.dimensions == {"n_mels": 2, "n_frames": 10, "n_samples": 400}
+    assert made.dimensions == {
+        "n_mels": 2, "n_frames": 10, "fmin": 0, "fmax": 500, "n_samples": 400,
+    }  # fmt: skip
     assert made.shapes == ((2, 10), (400,))
     assert made.n_values == 420
     levels, wave = made.segment(track, 15)  # frames 40 samples apart: 0.6 s

@@ -34,7 +34,10 @@ def architecture_table() -> str:
     rows = []
     for row in registry.ARCHITECTURES.values():
         length = row.segments.length(FEATURES.frame_rate) if row.segments else 1
-        shape = {"n_mels": FEATURES.n_mels, "n_frames": length, "n_samples": 2**19}
+        shape = {
+            "n_mels": FEATURES.n_mels, "n_frames": length, "fmin": 0, "fmax": 11_025,
+            "n_samples": 2**19,
+        }  # fmt: skip
         net = registry.build(row.name, shape | {"n_columns": len(NAMES)}, n_classes=10)
         n_parameters = sum(p.numel() for p in net.parameters())
         rows.append(f"| `{row.name}` | {row.summary} ({row.source}) | {n_parameters:,} |")

@@ -99,12 +99,16 @@ def committee(
     n_mels: int,
     n_frames: int,
     n_classes: int,
+    fmin: int,
+    fmax: int,
     members: str = "modulation+short-chunk-resnet",
 ) -> Committee:
     """Make the net.
 
     Parameters
     ----------
+    fmin, fmax : int
+        Edges of the mel bands, in Hz.
     members : str
         Architectures, with the frames that they hear at a time where those are fewer, and
         hyper-parameters that differ from their defaults, as in
@@ -119,7 +123,8 @@ def committee(
     said = members.split(AND)
     if not 1 <= len(said) <= MAX_MEMBERS:
         raise ValueError(f"members are {len(said)}, outside 1 to {MAX_MEMBERS}")
-    nets = [_member(text, n_mels, n_frames, n_classes) for text in said]
+    dimensions = {"n_mels": n_mels, "n_frames": n_frames, "fmin": fmin, "fmax": fmax}
+    nets = [_member(text, dimensions, n_classes) for text in said]
     return Committee(nets, (n_mels, n_frames))
 
 
@@ -141,7 +146,7 @@ def described(name: str, values: Mapping[str, Any], *, n_frames: int | None = No
     return name + at + (WITH + BESIDE.join(own) if own else "")
 
 
-def _member(text: str, n_mels: int, n_frames: int, n_classes: int) -> Member:
+def _member(text: str, dimensions: Mapping[str, int], n_classes: int) -> Member:
     head, _, rest = text.strip().partition(WITH)
     name, _, at = head.partition(AT)
     row = registry.find(name)
@@ -150,9 +155,11 @@ def _member(text: str, n_mels: int, n_frames: int, n_classes: int) -> Member:
     known = registry.defaults(name)
     pairs = [part.partition("=")[::2] for part in rest.split(BESIDE)] if rest else []
     changes = {key: _as(known.get(key, ""), value) for key, value in pairs}
+    n_frames = dimensions["n_frames"]
     heard = _frames(at, n_frames) if at else n_frames
-    dimensions = {"n_mels": n_mels, "n_frames": heard}
-    net = registry.build(name, dimensions, n_classes=n_classes, changes=changes)
+    net = registry.build(
+        name, {**dimensions, "n_frames": heard}, n_classes=n_classes, changes=changes
+    )
     if not isinstance(net, Classifier):
         raise ValueError(f"{name} has no embedding")
     return Member(net, heard=heard, n_frames=n_frames)

@@ -18,21 +18,19 @@ G. Tzanetakis, P. Cook, "Musical genre classification of audio signals", IEEE Tr
 Speech and Audio Processing 10(5), 2002, section III: means and variances over a texture window.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mgr_cli.models.families import DECIBELS, deviation, levelled, loudness
 from mgr_cli.models.layers import Classifier, check, head, in_float32
 
 GROUPS = 16  # of neighbouring bands
 CEPSTRA, MODULATED = 40, 20  # cepstral coefficients; the first of them, whose rhythm is looked at
 WINDOW = 128  # frames of a modulation spectrum: 9.9 s at 12.9 a second
 BINS = 15  # edges of its bands, as if they were all apart
-DECIBELS = 16.0  # the standard deviation of music's log-mels, about
-OUTLIER = 4.0  # standard deviations
 
 
 class Statistics(nn.Module):
@@ -67,7 +65,7 @@ class Statistics(nn.Module):
         rows = (3 * n_cepstra, 2 * GROUPS, 2 * n_mels)
         sizes = (*rows, GROUPS * n_bands, self._n_modulated * n_bands)
         self.dim = sum(sizes)
-        self.norm = nn.BatchNorm1d(self.dim, affine=False, momentum=0.02)
+        self.norm = nn.BatchNorm1d(self.dim, affine=False, momentum=None)
         self.register_buffer("loudness", loudness(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +78,7 @@ class Statistics(nn.Module):
             rises = _steps(x).relu()
             found = torch.cat(
                 [
-                    cepstra.mean(dim=2), _deviation(cepstra), _deviation(_steps(cepstra)),
+                    cepstra.mean(dim=2), deviation(cepstra), deviation(_steps(cepstra)),
                     *_mean_and_deviation(grouped.amax(dim=2) - grouped.amin(dim=2)),
                     *_mean_and_deviation(rises),
                     self._modulation(grouped.mean(dim=2)),
@@ -121,26 +119,10 @@ def modulation(*, n_mels: int, n_frames: int, n_classes: int, dropout: float = 0
     return Modulation(n_mels=n_mels, n_frames=n_frames, n_classes=n_classes, dropout=dropout)
 
 
-def loudness(sizes: Sequence[int]) -> Tensor:
-    """Return factors (sum of sizes,) that make families of so many statistics equally loud."""
-    return torch.cat([torch.full((size,), 6 * size**-0.5) for size in sizes])
-
-
-def levelled(found: Tensor, norm: nn.Module, factors: Tensor) -> Tensor:
-    """Standardise statistics (batch, dim), cut outliers off, and weigh what is left."""
-    standard: Tensor = norm(found)
-    return standard.clamp(-OUTLIER, OUTLIER) * factors
-
-
-def _deviation(x: Tensor) -> Tensor:
-    """Return the standard deviation over time, whose slope is finite where nothing moves."""
-    return (x - x.mean(dim=2, keepdim=True)).square().mean(dim=2).add(1e-6).sqrt()
-
-
 def _steps(x: Tensor) -> Tensor:
     """Return the differences from frame to frame; ONNX has no `diff`."""
     return x[:, :, 1:] - x[:, :, :-1]
 
 
 def _mean_and_deviation(x: Tensor) -> tuple[Tensor, Tensor]:
-    return x.mean(dim=2), _deviation(x)
+    return x.mean(dim=2), deviation(x)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # torch is heavy, and this table is read at every start of th
     from torch import nn
 
 # Given by the data, never by the user.
-DIMENSIONS = ("n_mels", "n_frames", "n_samples", "n_columns", "n_classes")
+DIMENSIONS = ("n_mels", "n_frames", "fmin", "fmax", "n_samples", "n_columns", "n_classes")
 SEED = "seed"  # of what a pipeline draws when it is fitted
 
 ARCHITECTURES: Mapping[str, Architecture] = {row.name: row for row in NETS}
@@ -156,8 +156,8 @@ def build(
     name : str
         Of the architecture.
     dimensions : mapping
-        Of a segment, by those names of `DIMENSIONS` that it has: `n_mels` and `n_frames`,
-        `n_samples`, `n_columns`.
+        Of a segment, by those names of `DIMENSIONS` that it has: `n_mels`, `n_frames`, and
+        `fmin` and `fmax`, the edges of the bands in Hz; `n_samples`; `n_columns`.
     n_classes : int
         Of its output.
     changes : mapping, optional

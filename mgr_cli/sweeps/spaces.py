@@ -22,7 +22,10 @@ from mgr_cli.sweeps.sweep import Parameter, Sweep
 
 Part = Literal["set", "recipe"]
 
-DIMENSIONS = {"n_mels": 128, "n_frames": 1_280, "n_samples": 2**19, "n_columns": 518}
+DIMENSIONS = {
+    "n_mels": 128, "n_frames": 1_280, "fmin": 0, "fmax": 11_025,
+    "n_samples": 2**19, "n_columns": 518,
+}  # fmt: skip
 """Of the segment that values are tried on where nobody says which."""
 
 MAX_BUILDS = 64  # combinations that a value is tried in before it is out of its range

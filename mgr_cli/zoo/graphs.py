@@ -129,6 +129,7 @@ def _of_net(net: "nn.Module", card: Card, file: Path) -> bytes:
     except (RuntimeError, ValueError, TypeError) as error:  # torch's own are RuntimeErrors
         raise NoGraphError(f"torch cannot trace it ({one_line(error)})") from error
     model = onnx.load_model_from_string(traced.getvalue())
+    _merge(model.graph)
     outside = sessions.layout(file)
     let_out = [tensor for tensor in model.graph.initializer if tensor.name in outside]
     for tensor in let_out:
@@ -136,6 +137,31 @@ def _of_net(net: "nn.Module", card: Card, file: Path) -> bytes:
     _widen(model.graph, [each.name for each in let_out if outside[each.name].element == HALF])
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def _merge(graph: "GraphProto") -> None:
+    """Leave of nodes that do the same to the same one alone, and give values short names.
+
+    A tracer writes each number down again wherever it is used.
+    """
+    import onnx
+
+    given = [*graph.input, *graph.output, *graph.initializer]
+    names = {each.name: each.name for each in given}
+    found: dict[bytes, Sequence[str]] = {}
+    for node in graph.node:
+        same = onnx.NodeProto(
+            op_type=node.op_type, domain=node.domain, attribute=node.attribute,
+            input=[names[name] if name else "" for name in node.input],
+        )  # fmt: skip
+        own = [names.get(name, str(len(names) + k)) for k, name in enumerate(node.output)]
+        kept = found.setdefault(same.SerializeToString(deterministic=True), own)
+        names.update(zip(node.output, kept, strict=True))
+        same.output.extend(kept)
+        node.CopyFrom(same)
+    once = {each.output[0]: each for each in graph.node}
+    del graph.node[:]
+    graph.node.extend(once.values())
 
 
 def _let_out(tensor: "TensorProto", file: str, place: Outside) -> None:

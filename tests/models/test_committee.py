@@ -8,7 +8,7 @@ from mgr_cli.errors import ArchitectureError
 from mgr_cli.models import committee, registry
 from mgr_cli.models.committee import Committee, Member
 
-DIMENSIONS = {"n_mels": 32, "n_frames": 20}
+DIMENSIONS = {"n_mels": 32, "n_frames": 20, "fmin": 0, "fmax": 11_025}
 
 
 def seated(members: str) -> Committee:
@@ -123,7 +123,7 @@ def test_what_cannot_sit_there_is_refused(members: str, message: str) -> None:
 
 
 def test_a_segment_of_too_many_pieces_is_refused() -> None:
-    long = {"n_mels": 32, "n_frames": 130}
+    long = {**DIMENSIONS, "n_frames": 130}
     members = {"members": "short-chunk-resnet@2"}
     with pytest.raises(ArchitectureError, match="has 65 pieces of 2, expected 1 to 64"):
         registry.build("committee", long, n_classes=4, changes=members)

@@ -25,10 +25,10 @@ SEGMENTS = SegmentSpec(seconds=1.0)
 # encoder, which drop an odd frame; all other poolings keep it.
 MIN_FRAMES = {
     "cnn2d": 4, "cnn2d-gru": 4, "cnn2d-lstm": 4, "modulation": 4, "committee": 4,
-    "covariance": 5,
+    "scattering": 5,
 }  # fmt: skip
 # Of segments, that for which they were made.
-ONE_LENGTH = ("kostrzewa", "cnn-deep", "vit", "modulation", "covariance", "committee")
+ONE_LENGTH = ("kostrzewa", "cnn-deep", "vit", "modulation", "scattering", "committee")
 HOP_LENGTH = 16  # samples a frame of the waveforms here
 N_COLUMNS = 21
 
@@ -36,7 +36,10 @@ N_COLUMNS = 21
 def dimensions(n_mels: int = 64, n_frames: int = 39) -> dict[str, int]:
     """Return what a segment has of every dimension; a net takes its own."""
     n_samples = HOP_LENGTH * n_frames
-    return {"n_mels": n_mels, "n_frames": n_frames, "n_samples": n_samples, "n_columns": N_COLUMNS}
+    return {
+        "n_mels": n_mels, "n_frames": n_frames, "fmin": 0, "fmax": 11_025,
+        "n_samples": n_samples, "n_columns": N_COLUMNS,
+    }  # fmt: skip
 
 
 def noise(
@@ -208,7 +211,11 @@ COUNTS = {
     "crnn": 438_346,
     "vit": 2_725_834,
     "modulation": MODULATION,
-    "covariance": linear(MODULATED + 2 * (32 * 33 // 2) + 4 * 32, 10),
+    # Covariances and medians; 4 rates, of which each has 16 regions of its own and two directions
+    # of 5 scales, the widest with 8 regions; 3 x 6 circles, 24 intervals, 12 moves and 6 gaps.
+    "scattering": linear(
+        MODULATED + 2 * (32 * 33 // 2) + 4 * 32 + 4 * (16 + 2 * (4 * 16 + 8)) + 60, 10
+    ),
     "committee": MODULATION + 350_482,  # of the short-chunk-resnet
     "cnn-segment": 241_992 + 2 * 129,  # counted for 8 classes in test_plain
     # 719,552 in its convolutions and norms; 39 frames leave 4 bands and 1 frame of 128 maps.

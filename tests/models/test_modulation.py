@@ -8,8 +8,9 @@ import torch
 from scipy.fft import dct
 from torch import Tensor
 
-from mgr_cli.models import modulation
+from mgr_cli.models import families, modulation
 from mgr_cli.models.modulation import Modulation, Statistics
+from tests.models.hearing import before_norm
 
 N_MELS, N_FRAMES = 128, 200
 
@@ -25,22 +26,13 @@ def segments() -> Tensor:
     return torch.randn(3, N_MELS, N_FRAMES).cumsum(dim=2) / 10
 
 
-def raw(statistics: Statistics, x: Tensor) -> np.ndarray:
-    """Return the statistics before they are standardised."""
-    kept: list[Tensor] = []
-    hook = statistics.norm.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
-    statistics.eval()(x)
-    hook.remove()
-    return kept[0].numpy()
-
-
 def test_first_come_mean_and_wavering_of_forty_cepstra(
     statistics: Statistics, segments: Tensor
 ) -> None:
     cepstra = dct(16 * segments.numpy(), axis=1, norm="ortho")[:, :40]
     cepstra[:, 0] *= 2**0.5  # ours leaves the first as long as the others' formula makes it
     expected = [cepstra.mean(2), cepstra.std(2), np.diff(cepstra, axis=2).std(2)]
-    found = raw(statistics, segments)[:, :120]
+    found = before_norm(statistics.eval(), segments)[:, :120]
     np.testing.assert_allclose(found, np.concatenate(expected, 1), rtol=1e-3, atol=1e-3)
 
 
@@ -52,7 +44,7 @@ def test_then_contrast_of_groups_of_bands_and_rises_of_each(
     contrast = grouped.max(2) - grouped.min(2)
     rises = np.maximum(np.diff(x, axis=2), 0)
     expected = [contrast.mean(2), contrast.std(2), rises.mean(2), rises.std(2)]
-    found = raw(statistics, segments)[:, 120 : 120 + 2 * 16 + 2 * 128]
+    found = before_norm(statistics.eval(), segments)[:, 120 : 120 + 2 * 16 + 2 * 128]
     np.testing.assert_allclose(found, np.concatenate(expected, 1), rtol=1e-3, atol=1e-3)
 
 
@@ -67,7 +59,7 @@ def test_then_the_modulation_spectrum_of_groups_and_cepstra(
     edges = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 65)
     pairs = pairwise(edges)
     expected = np.stack([spectrum[..., a:b].mean(-1) for a, b in pairs], -1).reshape(3, -1)
-    found = raw(statistics, segments)[:, 408 : 408 + expected.shape[1]]
+    found = before_norm(statistics.eval(), segments)[:, 408 : 408 + expected.shape[1]]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
     assert statistics.dim == 408 + (16 + 20) * 12
 
@@ -76,7 +68,7 @@ def test_a_beat_stands_out_at_its_own_rate() -> None:
     def loudest(period: int) -> int:
         pulse = (torch.arange(N_FRAMES) % period == 0).float()
         statistics = Statistics(N_MELS, N_FRAMES)
-        spectrum = raw(statistics, pulse.expand(2, N_MELS, -1))[0, 408:420]
+        spectrum = before_norm(statistics.eval(), pulse.expand(2, N_MELS, -1))[0, 408:420]
         return int(spectrum[:9].argmax())  # above, its harmonics
 
     slow, fast = loudest(32), loudest(8)  # 4 and 16 of 128 frames
@@ -88,10 +80,10 @@ def test_statistics_are_standardised_by_what_the_net_was_trained_on_and_cut_off(
     statistics = Statistics(16, 10).train()
     found = statistics(torch.randn(400, 16, 10)) / statistics.loudness
     torch.testing.assert_close(found.mean(0), torch.zeros(statistics.dim), atol=0.05, rtol=0)
-    assert found.abs().max() <= modulation.OUTLIER
+    assert found.abs().max() <= families.OUTLIER
     statistics.eval()
     wild = statistics(1e4 * torch.randn(2, 16, 10)) / statistics.loudness
-    assert wild.abs().max() == modulation.OUTLIER
+    assert wild.abs().max() == families.OUTLIER
 
 
 def test_gradient_of_a_segment_that_stands_still_is_finite() -> None:

@@ -22,7 +22,7 @@ def test_every_row_resolves_to_a_builder_of_the_dimensions_and_defaults(name: st
     # Waveforms and log-mels may be of any length, all else must be known.
     needed = {"log-mel": {"n_mels"}, "waveform": set(), "handcrafted": {"n_columns"}}
     eaten = {"n_classes"}.union(*(needed[kind] for kind in ARCHITECTURES[name].eats))
-    assert eaten <= dimensions <= eaten | {"n_frames"}
+    assert eaten <= dimensions <= eaten | {"n_frames", "fmin", "fmax"}
     for key, parameter in parameters.items():
         assert parameter.kind is parameter.KEYWORD_ONLY, key
         assert (parameter.default is parameter.empty) == (key in registry.DIMENSIONS), key
@@ -92,7 +92,9 @@ def test_a_whole_number_will_do_for_a_float() -> None:
     assert type(values["dropout"]) is float
 
 
-SHAPE = {"n_mels": 64, "n_frames": 39, "n_samples": 999, "n_columns": 9}
+SHAPE = {
+    "n_mels": 64, "n_frames": 39, "fmin": 0, "fmax": 8_000, "n_samples": 999, "n_columns": 9,
+}  # fmt: skip
 OUT_OF_RANGE: dict[str, list[float]] = {
     "hidden_dim": [0, -1, 10**9],
     "num_layers": [0, 9],

@@ -109,6 +109,18 @@ def test_graph_holds_no_weights_and_is_the_same_each_time(name: str, tmp_path: P
         np.testing.assert_array_equal(found, state[tensor.name].numpy())
 
 
+@pytest.mark.parametrize("name", ["scattering", "cnn1d-lstm"])
+def test_nothing_is_written_down_or_computed_twice(name: str, tmp_path: Path) -> None:
+    card = card_of(name)
+    entry, _ = saved(tmp_path, card, net_of(card))
+    graph = onnx.load(str(entry / graphs.GRAPH), load_external_data=False).graph
+    done = set()
+    for node in graph.node:
+        del node.output[:]
+        done.add(node.SerializeToString(deterministic=True))
+    assert len(done) == len(graph.node) > 20
+
+
 @pytest.mark.parametrize("name", ["crnn", "cnn1d-lstm", "mm-crnn", "vit"])
 def test_graph_brings_half_precision_to_float32_before_anything_uses_it(
     name: str, tmp_path: Path
