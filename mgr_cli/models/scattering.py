@@ -2,10 +2,10 @@
 
 A wave that runs over a log-mel, upwards or downwards, at so many cycles a second and so many a
 band, is what a vibrato, a glide, a riff or a chord looks like there. The log-mel is filtered with
-two-dimensional Gabor functions, and of the moduli what is kept is the mean over time in each
-region of frequencies: joint time-frequency scattering, of which this is the second order. Beside it
-stand the statistics of `modulation`, those of `covariance` and those of `tonality`; one linear
-layer is all that is learnt.
+two-dimensional Gabor functions, and what is kept is the mean logarithm of the modulus over time in
+each region of frequencies: joint time-frequency scattering, of which this is the second order.
+Beside it stand the statistics of `modulation`, those of `covariance` and those of `tonality`; one
+linear layer is all that is learnt.
 
 References
 ----------
