@@ -57,8 +57,8 @@ def refit(
     net : nn.Module
         A `Classifier`, in evaluation mode, on the CPU. Its other layers stay as they are.
     batches : iterable
-        Of the segments. Where their embeddings exceed `MAX_VALUES`, every second is let go, again
-        and again, so that those that stay are spread evenly.
+        Of the segments. Where their embeddings exceed `MAX_VALUES`, every second of each class is
+        let go, again and again, so that those that stay are spread evenly, and none is without.
     penalty : float
         Half of it times the squared length of the weights is added to the mean loss of a segment.
     weights : sequence of float, optional
@@ -67,16 +67,18 @@ def refit(
     from sklearn.linear_model import LogisticRegression
 
     layer = last_layer(net)
-    rows, labels, step, place = [], [], 1, 0
+    kept: list[list[np.ndarray]] = [[] for _ in range(layer.out_features)]
+    seen, step = [0] * len(kept), 1
     with torch.inference_mode():
         for inputs, truth, _ in batches:
-            at = range(-place % step, len(truth), step)
-            place += len(truth)
-            rows += [row.copy() for row in _embed(net, inputs)[at.start :: step].numpy()]
-            labels += truth[at.start :: step].tolist()
-            while len(rows) * layer.in_features > MAX_VALUES:
-                rows, labels, step = rows[::2], labels[::2], 2 * step
-    x, y = np.stack(rows), np.array(labels)
+            for row, label in zip(_embed(net, inputs).numpy(), truth.tolist(), strict=True):
+                if seen[label] % step == 0:
+                    kept[label].append(row.copy())
+                seen[label] += 1
+            while sum(map(len, kept)) * layer.in_features > MAX_VALUES:
+                kept, step = [rows[::2] for rows in kept], 2 * step
+    x = np.stack([row for rows in kept for row in rows])
+    y = np.repeat(np.arange(len(kept)), [len(rows) for rows in kept])
     shares = np.ones(len(y)) if weights is None else np.asarray(weights)[y]
     # Of two classes it has one logit, w, where ours are −w/2 and w/2: half as long, squared.
     cost = penalty * shares.sum() / (2 if layer.out_features == 2 else 1)

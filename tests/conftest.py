@@ -1,4 +1,5 @@
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # there is one a core, and threads that
 def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep journals and logs out of the folder of whoever runs the tests."""
     monkeypatch.setenv("MGR_STATE", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture(autouse=True)
+def _own_chance() -> None:
+    """Start every test from the same random state, whichever tests ran before it."""
+    import numpy as np
+    import torch
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

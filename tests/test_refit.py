@@ -77,15 +77,17 @@ def test_two_classes_have_a_logit_each() -> None:
     assert said.float().mean() > 0.8
 
 
-def test_of_more_than_memory_is_granted_for_evenly_spread_ones_are_taken(
+def test_of_more_than_memory_is_granted_for_evenly_spread_ones_of_each_class_are_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     all_of_them = list(segments(200, 3))
-    x, y = (
-        torch.cat(parts)[::4] for parts in zip(*((b[0][0], b[1]) for b in all_of_them), strict=True)
-    )
+    x, y = (torch.cat(parts) for parts in zip(*((b[0][0], b[1]) for b in all_of_them), strict=True))
+    y[:] = (y > 0).long()  # and one of them alone is of the third class
+    y[37] = 2
+    all_of_them = [((x[at : at + 7],), y[at : at + 7], y[at : at + 7]) for at in range(0, 200, 7)]
     few, net = Bare(3).eval(), Bare(3).eval()
-    refit(few, [((x,), y, y)], penalty=PENALTY)
+    chosen = torch.cat([torch.where(y == label)[0][::4] for label in range(3)])
+    refit(few, [((x[chosen],), y[chosen], chosen)], penalty=PENALTY)
     monkeypatch.setattr(refitting, "MAX_VALUES", 60 * DIM)
     refit(net, all_of_them, penalty=PENALTY)
     torch.testing.assert_close(last_layer(net).weight, last_layer(few).weight)

@@ -194,7 +194,7 @@ def test_cnn_segment_embeds_the_mean_of_every_map() -> None:
 @pytest.mark.parametrize("n_frames", [1, 2, 5, 39, 130, 387])
 @pytest.mark.parametrize("n_mels", [1, 64, 128])
 def test_cnn_segment_takes_any_length(n_mels: int, n_frames: int) -> None:
-    net = cnn_segment(n_mels=n_mels, n_classes=5, width=4).eval()
+    net = build(BUILDERS["cnn_segment"], n_mels, n_frames)
     with torch.inference_mode():
         logits = net(noise(3, n_mels, n_frames))
     assert logits.shape == (3, 5)
