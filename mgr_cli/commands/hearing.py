@@ -17,16 +17,16 @@ MOST_CHANNELS = 2  # more are mixed to one
 LOUDEST = 1 - 2**-15  # that 16 bits can hold
 
 
-def refuse_too_long(path: Path, seconds: float) -> None:
-    """Refuse a part of a song that would be too much to hold, before it is explained.
+def refuse(path: Path, seconds: float) -> None:
+    """Refuse a file that is no song, or a part that would be too much to hold, before all else.
 
     Parameters
     ----------
     path : Path
         Of the song.
     seconds : float
-        Of the part. Whole segments that fill them most nearly may be a little longer; `write`
-        looks again.
+        Of the part, 0 if none is held. Whole segments that fill them most nearly may be a little
+        longer; `write` looks again.
 
     Raises
     ------

@@ -29,8 +29,7 @@ def show(
     """Explain what an entry says of a song, and draw it."""
     target = png or Path(f"{song.stem}-explained.png")
     _refuse_targets(song, {"--png": target, "--listen": listen, "--listen-against": listen_against})
-    if listen or listen_against:
-        hearing.refuse_too_long(song, seconds)
+    hearing.refuse(song, seconds if listen or listen_against else 0.0)
     from mgr_cli.explanation.songs import explain
     from mgr_cli.reports import explanation as picture
     from mgr_cli.reports import figures

@@ -2,10 +2,12 @@
 
 *Integrated gradients* go from a segment of which nothing is left to the segment as it is, add up
 the gradients of the logit on the way, and so share out its whole change among the cells of the
-picture: the values add up to the difference of the two logits. *Grad-CAM* asks the last maps of a
-net where they answer (`cam`); it is coarse, and never below zero. *Occlusion* takes one window
-after the other away and sees by how much the answer drops; a cell's value is the mean over the
-windows that it lies in. It asks a model for nothing but its answers, and so is for all of them.
+picture: the values add up to the difference of the two logits. The way is straight, but gone slowly
+at first, where nets that take logarithms have steep slopes; what is integrated stays the same, and
+fewer steps do. *Grad-CAM* asks the last maps of a net where they answer (`cam`); it is coarse, and
+never below zero. *Occlusion* takes one window after the other away and sees by how much the answer
+drops; a cell's value is the mean over the windows that it lies in. It asks a model for nothing but
+its answers, and so is for all of them.
 
 All three are Captum's, and all three are of masks (`masking`), not of what the entry takes. For
 log-mels that is the same: with respect to a mask that leads from the mean to x, the gradient is
@@ -36,7 +38,8 @@ from mgr_cli.config import FeatureSpec, Method
 from mgr_cli.explanation.cam import grad_cam
 from mgr_cli.explanation.masking import Masked
 
-N_STEPS = 24  # of the way from nothing to the segment
+N_STEPS = 32  # of the way from nothing to the segment
+WARP = 4  # the power of time at which that way is gone
 BACKWARD = 4  # times the memory of an answer alone
 
 
@@ -148,10 +151,15 @@ def integrated_gradients(
     masked: Masked, inputs: Sequence[Tensor], target: int, *, n_steps: int = N_STEPS
 ) -> Tensor:
     """Return integrated gradients (n, n_mels, n_frames)."""
+
+    def answers(masks: Tensor, *given: Tensor) -> Tensor:
+        logits: Tensor = masked(masks**WARP, *given)
+        return logits
+
     masks = torch.ones(len(inputs[0]), *masked.shape, device=inputs[0].device)
     at_once = max(1, masked.at_once // BACKWARD)
     with backward(masked):
-        values: Tensor = IntegratedGradients(masked).attribute(
+        values: Tensor = IntegratedGradients(answers).attribute(
             masks, torch.zeros_like(masks), target, tuple(inputs), n_steps,
             internal_batch_size=max(at_once, len(masks)),
         )  # fmt: skip

@@ -18,9 +18,9 @@ D. FitzGerald, "Harmonic/percussive separation using median filtering", DAFx 201
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mgr_cli.models.families import levelled, loudness
+from mgr_cli.models.families import Families
 from mgr_cli.models.layers import check
 
 BANDS = 32  # groups of neighbouring ones
@@ -29,12 +29,11 @@ ITERATIONS = 16  # of a root; float32 knows no better from then on
 QUIET = 1.0  # square decibels that are added to each variance
 
 
-class Covariances(nn.Module):
+class Covariances(Families):
     """Three families of statistics of a log-mel, each standardised, and as loud as the others."""
 
     triangle: Tensor
     weight: Tensor
-    loudness: Tensor
 
     def __init__(self, n_mels: int, n_frames: int) -> None:
         super().__init__()
@@ -46,10 +45,7 @@ class Covariances(nn.Module):
         self.register_buffer("triangle", rows * self._n_bands + columns)
         # Off the diagonal a value stands for two.
         self.register_buffer("weight", torch.where(rows == columns, 1.0, 2**0.5))
-        sizes = (len(rows), len(rows), 4 * self._n_bands)
-        self.dim = sum(sizes)
-        self.norm = nn.BatchNorm1d(self.dim, affine=False, momentum=None)
-        self.register_buffer("loudness", loudness(sizes))
+        self._level((len(rows), len(rows), 4 * self._n_bands))
 
     def forward(self, x: Tensor, tones: Tensor, drums: Tensor) -> Tensor:
         """Map (batch, n_mels, n_frames) in decibels, and its running medians, to (batch, dim).
@@ -62,7 +58,7 @@ class Covariances(nn.Module):
         found = [self._root(bands), self._root(bands[:, :, LAG:] - bands[:, :, :-LAG])]
         differences = (x - tones, x - drums, tones - drums, drums - tones)
         found += [self._grouped(each.relu()).mean(dim=(2, 3)) for each in differences]
-        return levelled(torch.cat(found, dim=1), self.norm, self.loudness)
+        return self._levelled(found)
 
     def _grouped(self, x: Tensor) -> Tensor:
         return torch.unflatten(x, 1, (self._n_bands, self._step))

@@ -10,22 +10,31 @@ from torch.nn import functional as F
 DECIBELS = 16.0  # the standard deviation of music's log-mels, about
 MEDIAN = 9  # frames, or bands
 OUTLIER = 4.0  # standard deviations
+LOUDNESS = 6.0  # of a family: the root of the sum of its squares, before outliers are cut off
 
 
-def loudness(sizes: Sequence[int]) -> Tensor:
-    """Return factors (sum of sizes,) that make families of so many statistics equally loud."""
-    return torch.cat([torch.full((size,), 6 * size**-0.5) for size in sizes])
+class Families(nn.Module):
+    """Families of statistics of a log-mel, each standardised, and as loud as the others."""
+
+    dim: int
+    loudness: Tensor
+
+    def _level(self, sizes: Sequence[int], louder: float = 1.0) -> None:
+        """Say how many statistics each family has, and how loud all of them are together."""
+        factors = [torch.full((size,), louder * LOUDNESS * size**-0.5) for size in sizes]
+        self.dim = sum(sizes)
+        self.norm = nn.BatchNorm1d(self.dim, affine=False, momentum=None)
+        self.register_buffer("loudness", torch.cat(factors))
+
+    def _levelled(self, found: Sequence[Tensor]) -> Tensor:
+        """Standardise statistics (batch, any), cut outliers off, and weigh what is left."""
+        standard: Tensor = self.norm(torch.cat([*found], dim=1))
+        return standard.clamp(-OUTLIER, OUTLIER) * self.loudness
 
 
 def fixed(matrix: np.ndarray) -> Tensor:
     """Return a matrix that is never learnt, rounded to half precision, in which files keep it."""
     return torch.from_numpy(matrix).half().float()
-
-
-def levelled(found: Tensor, norm: nn.Module, factors: Tensor) -> Tensor:
-    """Standardise statistics (batch, dim), cut outliers off, and weigh what is left."""
-    standard: Tensor = norm(found)
-    return standard.clamp(-OUTLIER, OUTLIER) * factors
 
 
 def deviation(x: Tensor) -> Tensor:

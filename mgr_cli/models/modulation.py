@@ -6,7 +6,7 @@ the sound has on average and how they waver (timbre), how much a band's peaks st
 valleys (tonality), how steeply bands rise (attacks), and how fast all that swells and fades
 again (rhythm: the spectrum of each band over time). They are computed inside of the net, from
 log-mels, so that crops, masks and mixtures work as for any other net, and nothing but the
-last layer is learnt: a minute of training on a few hundred tracks.
+last layer is learnt: seconds of training on a few hundred tracks.
 
 References
 ----------
@@ -22,9 +22,9 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mgr_cli.models.families import DECIBELS, deviation, levelled, loudness
+from mgr_cli.models.families import DECIBELS, Families, deviation
 from mgr_cli.models.layers import Classifier, check, head, in_float32
 
 GROUPS = 16  # of neighbouring bands
@@ -33,13 +33,12 @@ WINDOW = 128  # frames of a modulation spectrum: 9.9 s at 12.9 a second
 BINS = 15  # edges of its bands, as if they were all apart
 
 
-class Statistics(nn.Module):
+class Statistics(Families):
     """Five families of statistics of a log-mel, each standardised, and as loud as the others."""
 
     cosines: Tensor
     real: Tensor
     imaginary: Tensor
-    loudness: Tensor
 
     def __init__(self, n_mels: int, n_frames: int) -> None:
         super().__init__()
@@ -63,10 +62,7 @@ class Statistics(nn.Module):
             self.register_buffer(name, matrix)
         n_bands = len(self._edges) - 1
         rows = (3 * n_cepstra, 2 * GROUPS, 2 * n_mels)
-        sizes = (*rows, GROUPS * n_bands, self._n_modulated * n_bands)
-        self.dim = sum(sizes)
-        self.norm = nn.BatchNorm1d(self.dim, affine=False, momentum=None)
-        self.register_buffer("loudness", loudness(sizes))
+        self._level((*rows, GROUPS * n_bands, self._n_modulated * n_bands))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, n_mels, n_frames) to (batch, dim)."""
@@ -76,17 +72,14 @@ class Statistics(nn.Module):
             whole = x[:, : GROUPS * self._step]  # what makes no group is left over
             grouped = torch.unflatten(whole, 1, (GROUPS, self._step))
             rises = _steps(x).relu()
-            found = torch.cat(
-                [
-                    cepstra.mean(dim=2), deviation(cepstra), deviation(_steps(cepstra)),
-                    *_mean_and_deviation(grouped.amax(dim=2) - grouped.amin(dim=2)),
-                    *_mean_and_deviation(rises),
-                    self._modulation(grouped.mean(dim=2)),
-                    self._modulation(cepstra[:, : self._n_modulated]),
-                ],
-                dim=1,
-            )  # fmt: skip
-            return levelled(found, self.norm, self.loudness)
+            found = [
+                cepstra.mean(dim=2), deviation(cepstra), deviation(_steps(cepstra)),
+                *_mean_and_deviation(grouped.amax(dim=2) - grouped.amin(dim=2)),
+                *_mean_and_deviation(rises),
+                self._modulation(grouped.mean(dim=2)),
+                self._modulation(cepstra[:, : self._n_modulated]),
+            ]  # fmt: skip
+            return self._levelled(found)
 
     def _modulation(self, x: Tensor) -> Tensor:
         """Map (batch, rows, n_frames) to logarithms of how much each swells at which rate."""

@@ -19,11 +19,11 @@ bank features for robust automatic speech recognition", Journal of the Acoustica
 import numpy as np
 import torch
 from scipy.linalg import block_diag
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mgr_cli.models.covariance import Covariances
-from mgr_cli.models.families import DECIBELS, fixed, levelled, loudness, median
+from mgr_cli.models.families import DECIBELS, Families, fixed, median
 from mgr_cli.models.layers import Classifier, check, head, in_float32
 from mgr_cli.models.modulation import Statistics
 from mgr_cli.models.tonality import Tonality
@@ -34,14 +34,13 @@ REGIONS = 16  # of neighbouring bands
 LOUDER = 1.5  # than the other families
 
 
-class Scattering(nn.Module):
+class Scattering(Families):
     """How much of a log-mel swells at each rate, and runs up or down at each rate and scale."""
 
     mirrored: Tensor
     over_bands: Tensor
     bands: Tensor
     regions: Tensor
-    loudness: Tensor
 
     def __init__(self, n_mels: int, n_frames: int) -> None:
         super().__init__()
@@ -63,9 +62,7 @@ class Scattering(nn.Module):
         widest = max(self._margins)
         frames = np.pad(np.arange(n_frames), widest, mode="reflect")
         self.register_buffer("mirrored", torch.from_numpy(frames))
-        self.dim = len(RATES) * (len(bands) + 2 * sum(map(len, regions)))
-        self.norm = nn.BatchNorm1d(self.dim, affine=False, momentum=None)
-        self.register_buffer("loudness", LOUDER * loudness([self.dim]))
+        self._level([len(RATES) * (len(bands) + 2 * sum(map(len, regions)))], LOUDER)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, n_mels, n_frames) in decibels to (batch, dim)."""
@@ -78,7 +75,7 @@ class Scattering(nn.Module):
             re_im, im_im = (self.over_bands @ im).chunk(2, dim=1)
             found.append(_mean_modulus(re_re - im_im, im_re + re_im) @ self.regions.T)
             found.append(_mean_modulus(re_re + im_im, im_re - re_im) @ self.regions.T)
-        return levelled(torch.cat(found, dim=1), self.norm, self.loudness)
+        return self._levelled(found)
 
     def _waves(self, x: Tensor, row: int) -> tuple[Tensor, Tensor]:
         """Map (batch, n_mels, mirrored frames) to both parts of a wave at a rate, over time."""

@@ -16,10 +16,10 @@ space for modelling pitch relatedness and musical consonance", Journal of New Mu
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mgr_cli.features.mel import hz_to_mel
-from mgr_cli.models.families import deviation, fixed, levelled, loudness, median
+from mgr_cli.models.families import Families, deviation, fixed, median
 from mgr_cli.models.layers import check
 
 LOWEST, OCTAVES = 440.0, 4  # Hz; at most
@@ -30,7 +30,7 @@ GAPS = (1, 2, 4, 8, 16, 32)  # frames between two chords that are compared
 CHANGE = 8  # frames within which chords move on: 0.6 s at 12.9 a second
 
 
-class Tonality(nn.Module):
+class Tonality(Families):
     """Five kinds of statistics of a log-mel's tones, standardised.
 
     Parameters
@@ -43,7 +43,6 @@ class Tonality(nn.Module):
 
     pitches: Tensor
     circles: Tensor
-    loudness: Tensor
 
     def __init__(self, n_mels: int, n_frames: int, *, fmin: float, fmax: float) -> None:
         super().__init__()
@@ -61,9 +60,7 @@ class Tonality(nn.Module):
         self._gaps = [gap for gap in GAPS if gap < n_frames]
         self._change = min(CHANGE, n_frames - 1)
         self._n_intervals = min(INTERVALS, len(hz) - 1)
-        self.dim = 3 * CIRCLES + self._n_intervals + SEMITONES + len(self._gaps)
-        self.norm = nn.BatchNorm1d(self.dim, affine=False, momentum=None)
-        self.register_buffer("loudness", loudness([self.dim]))
+        self._level([3 * CIRCLES + self._n_intervals + SEMITONES + len(self._gaps)])
 
     def forward(self, tones: Tensor) -> Tensor:
         """Map (batch, n_mels, n_frames), in decibels, none below 0, to (batch, dim)."""
@@ -81,7 +78,7 @@ class Tonality(nn.Module):
             held.mean(dim=2), deviation(held),
             self._intervals(notes), self._moves(smooth), *kept,
         ]  # fmt: skip
-        return levelled(torch.cat(found, dim=1), self.norm, self.loudness)
+        return self._levelled(found)
 
     def _circles(self, chroma: Tensor) -> Tensor:
         """Map (batch, 12, any) to how much of it each circle holds, (batch, CIRCLES, any)."""

@@ -75,12 +75,12 @@ def test_what_is_held_counts_before_and_after_the_explanation(
     path = tmp_path / "x.wav"
     written(path, 4, n_channels)
     if not is_refused:
-        hearing.refuse_too_long(path, seconds)
+        hearing.refuse(path, seconds)
         assert len(hearing._read_channels(path, 1, 1 + seconds)[0]) == seconds * RATE
         return
     expected = r"x\.wav: 2 s of it are too much|x\.wav: 1 s of it are too much"
     with pytest.raises(AudioError, match=expected):
-        hearing.refuse_too_long(path, seconds)
+        hearing.refuse(path, seconds)
     with pytest.raises(AudioError, match=expected):
         hearing._read_channels(path, 1, 1 + seconds)
 
@@ -90,6 +90,6 @@ def test_a_song_that_is_shorter_than_what_is_asked_for_counts_as_it_is(
 ) -> None:
     monkeypatch.setattr(hearing, "MOST_VALUES", 16_000)
     written(tmp_path / "x.wav", 2, 1)
-    hearing.refuse_too_long(tmp_path / "x.wav", 600)
+    hearing.refuse(tmp_path / "x.wav", 600)
     with pytest.raises(AudioError, match="no such file"):
-        hearing.refuse_too_long(tmp_path / "y.wav", 600)
+        hearing.refuse(tmp_path / "y.wav", 600)

@@ -33,6 +33,7 @@ N_MELS, N_FRAMES, RATE, HOP = 64, 39, 8_000, 400
 SPEC = FeatureSpec(sample_rate=RATE, n_fft=512, hop_length=HOP, n_mels=N_MELS)
 N_SAMPLES = N_FRAMES * HOP
 BANDS = {"n_mels": N_MELS, "n_frames": N_FRAMES, "fmin": 0, "fmax": 4_000}
+MANY = 500  # steps, after which it does not matter how the way is gone
 STATISTICS = ("modulation", "scattering")  # which are no maps
 HEARING = [name for name, row in ARCHITECTURES.items() if row.segments is not None]
 
@@ -90,9 +91,14 @@ def test_integrated_gradients_of_the_mask_are_captums_of_the_levels(
     net: nn.Module, x: Tensor
 ) -> None:
     for target in range(3):
-        values = integrated_gradients(masked_tiny(net), [x], target)
-        expected = IntegratedGradients(net).attribute(x, baselines=0, target=target, n_steps=24)
-        torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-7)
+        values = integrated_gradients(masked_tiny(net), [x], target, n_steps=MANY)
+        expected = IntegratedGradients(net).attribute(x, baselines=0, target=target, n_steps=MANY)
+        assert apart(values, expected) < 0.01
+
+
+def apart(found: Tensor, expected: Tensor) -> float:
+    """Return the difference as a share of what is expected."""
+    return float((found - expected).abs().sum() / expected.abs().sum())
 
 
 def test_integrated_gradients_ask_for_nothing_but_their_steps(net: nn.Module, x: Tensor) -> None:
@@ -134,10 +140,10 @@ def test_integrated_gradients_from_another_level_are_captums_with_that_baseline(
 ) -> None:
     baseline = np.linspace(-1, 1, 16)
     masked = Masked(net, (Levels(baseline),), shape=(16, 10), at_once=64)
-    values = integrated_gradients(masked, [x], 1)
+    values = integrated_gradients(masked, [x], 1, n_steps=MANY)
     start = torch.from_numpy(baseline).float()[None, :, None].expand(1, 16, 10)
-    expected = IntegratedGradients(net).attribute(x, start, target=1, n_steps=24)
-    torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-6)
+    expected = IntegratedGradients(net).attribute(x, start, target=1, n_steps=MANY)
+    assert apart(values, expected) < 0.01
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 64])
@@ -198,19 +204,9 @@ def test_every_net_is_asked_by_every_method(name: str) -> None:
         assert (values[:, 0] != values[:, 1]).any()  # of two segments
         if method == "grad-cam":
             assert values.min() >= 0
-        if method == "integrated-gradients" and name != "scattering":
+        if method == "integrated-gradients":
             missed = np.abs(values.sum(axis=(2, 3)) - changes[:, [0, 1]].T)
             assert missed.max() < 0.15 * np.abs(changes).max()
-
-
-def test_gradients_of_scattering_add_up_in_many_steps() -> None:
-    """Logarithms of moduli are steep where little is heard: 24 steps miss a quarter and more."""
-    masked, inputs = masked_of("scattering")
-    ones = torch.ones(2, N_MELS, N_FRAMES)
-    changes = masked.logits(ones, *inputs) - masked.logits(0 * ones, *inputs)
-    values = integrated_gradients(masked, inputs, 1, n_steps=512).numpy()
-    missed = np.abs(values.sum(axis=(1, 2)) - changes[:, 1])
-    assert missed.max() < 0.15 * np.abs(changes).max()
 
 
 @pytest.mark.parametrize(

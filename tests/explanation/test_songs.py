@@ -269,7 +269,7 @@ def test_what_sums_miss_is_noted_of_the_entry_alone(
     found = songs.explain(entry, song, methods=methods, n_random=1, device="cpu")
     genres = [tiny.GENRES.index(genre) for genre, _ in found.prediction.ranked()[:2]]
     assert calls == [genres]
-    (note,) = (note for note in found.notes if "integrated gradients: in 24 steps" in note)
+    (note,) = (note for note in found.notes if "integrated gradients: in 32 steps" in note)
     assert int(note.split("steps ")[1].split("%")[0]) in range(50, 60)
 
 
