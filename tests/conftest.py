@@ -15,9 +15,19 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("MGR_STATE", str(tmp_path_factory.mktemp("state")))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _modules_own_chance() -> None:
+    """Start what the tests of a module share from the same random state."""
+    _seed()
+
+
 @pytest.fixture(autouse=True)
 def _own_chance() -> None:
     """Start every test from the same random state, whichever tests ran before it."""
+    _seed()
+
+
+def _seed() -> None:
     import numpy as np
     import torch
 
