@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mgr_cli.data.crops import Batch
 from mgr_cli.errors import TrainingError
 
-MAX_VALUES = 2**28  # of all embeddings together, 1 GiB; where they have more, some are left out
+MAX_VALUES = 2**28  # of all embeddings together, 1 GiB, and held twice while they are put together
 MAX_ITERATIONS = 1_000
 
 
